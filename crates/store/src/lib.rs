@@ -1,0 +1,180 @@
+//! What survives: the catalogue (functions, versions, triggers, keys) and the ledger (events,
+//! invocations, their transitions, attempts and logs).
+//!
+//! One trait, [`Store`]; the rest of Lambent knows nothing else. Each implementation passes the
+//! same contract suite ([`contract`]): [`sqlite`] is the embedded one.
+//!
+//! The promise every implementation keeps: when a method that writes returns `Ok`, the write has
+//! been committed and fsynced, and it is not lost by `kill -9` or by a power cut. An fsync or a
+//! write that fails for a reason other than a full disk ends the process, since what is on the disk
+//! is no longer known.
+//!
+//! An event is written together with its invocations, in one transaction: there is no such thing
+//! as an accepted event that has not been matched.
+
+pub mod blobs;
+#[cfg(test)]
+mod contract;
+pub mod error;
+pub mod failpoint;
+pub mod records;
+pub mod sqlite;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::function::Trigger;
+use model::invocation::Status;
+use model::{
+    EventId, Function, FunctionId, FunctionName, InvocationId, Project, Timestamp, TriggerName,
+    Version, WorkerId,
+};
+
+pub use error::Error;
+pub use records::*;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The one door to what survives.
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    // ---- catalogue ----
+
+    /// Makes a version, and the function with it if there is none of this name in the project.
+    async fn deploy(&self, deploy: Deploy) -> Result<Function>;
+    async fn function(&self, project: &Project, name: &FunctionName) -> Result<Option<Function>>;
+    async fn version(&self, function: FunctionId, number: u32) -> Result<Option<Version>>;
+    /// Newest first.
+    async fn versions(&self, function: FunctionId, page: Page) -> Result<Listed<Version>>;
+    /// By name.
+    async fn functions(&self, project: &Project, page: Page) -> Result<Listed<Function>>;
+    /// Removes the function, its versions and triggers; what still waits for it becomes a dead
+    /// letter with `fault` in the same transaction. False if there was none.
+    async fn delete_function(
+        &self,
+        function: FunctionId,
+        fault: &model::Fault,
+        now: Timestamp,
+    ) -> Result<bool>;
+    /// Replaces the trigger of this name. False if there is no such function (any more).
+    async fn put_trigger(&self, trigger: &Trigger) -> Result<bool>;
+    async fn delete_trigger(&self, function: FunctionId, name: &TriggerName) -> Result<bool>;
+    /// Everything that routing and dispatching need to start: every function with its latest
+    /// version and its triggers.
+    async fn catalogue(&self) -> Result<Vec<(Function, Vec<Trigger>)>>;
+
+    /// False if the project has a key of this name already.
+    async fn create_key(&self, key: NewKey) -> Result<bool>;
+    async fn keys(&self) -> Result<Vec<Key>>;
+    async fn delete_key(&self, project: &Project, name: &str) -> Result<bool>;
+
+    // ---- ledger: events in ----
+
+    /// Stores events with their invocations, in one transaction. An event whose (project, source,
+    /// id) was stored less than `limits::DEDUPE_WINDOW` before is not stored again: its answer
+    /// names the first one.
+    async fn append(&self, events: Vec<NewEvent>) -> Result<Vec<Appended>>;
+    /// Adds invocations to events that are stored already (a replay), and tells how many: those
+    /// whose event a sweep has taken since are left out.
+    async fn append_invocations(
+        &self,
+        project: &Project,
+        invocations: Vec<NewInvocation>,
+    ) -> Result<usize>;
+
+    // ---- ledger: attempts ----
+
+    /// Functions with invocations that wait, and when the first of each is due. Used to start and
+    /// to converge; hints say the rest.
+    async fn waiting(&self) -> Result<Vec<Waiting>>;
+    /// Leases up to `limit` invocations of one function that are due, oldest due first.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
+    /// Renews the leases of these attempts; answers those that are no longer ours.
+    async fn renew(
+        &self,
+        worker: WorkerId,
+        held: Vec<(InvocationId, u32)>,
+        until: Timestamp,
+    ) -> Result<Vec<InvocationId>>;
+    /// Records the end of a leased attempt. Idempotent by (invocation, attempt): a late or second
+    /// report changes nothing and answers `false`.
+    async fn settle(&self, settlement: Settlement) -> Result<bool>;
+    /// Records a synchronous call, from its beginning to its end, in one write.
+    async fn record(&self, call: CallRecord) -> Result<()>;
+    /// Makes every lease that ended before `now`, and every lease of a worker other than `only_alive`
+    /// (where given: this data folder has one process), due again. Answers how many.
+    async fn interrupt(&self, now: Timestamp, only_alive: Option<WorkerId>) -> Result<u64>;
+    /// A dead letter gets another round. False if it is not a dead letter (any more).
+    async fn redrive(
+        &self,
+        project: &Project,
+        invocation: InvocationId,
+        now: Timestamp,
+    ) -> Result<bool>;
+    /// Lines of an attempt that is still running.
+    async fn append_log(&self, lines: Vec<LogAppend>) -> Result<()>;
+
+    // ---- ledger: idempotent calls ----
+
+    /// Takes the key for a call that is about to run, or tells who has it.
+    async fn begin_call(
+        &self,
+        key: CallKey,
+        invocation: InvocationId,
+        now: Timestamp,
+    ) -> Result<CallKeyState>;
+    /// Gives back a key that was taken for a call that then did not run (there was no room, say),
+    /// so that the caller can try again with it. False if that call does not hold it.
+    async fn release_call(&self, key: CallKey, invocation: InvocationId) -> Result<bool>;
+
+    // ---- ledger: reads ----
+
+    async fn invocation(&self, project: &Project, id: InvocationId) -> Result<Option<Detail>>;
+    /// Newest first.
+    async fn invocations(
+        &self,
+        project: &Project,
+        filter: Filter,
+        page: Page,
+    ) -> Result<Listed<model::invocation::Invocation>>;
+    async fn event(&self, project: &Project, id: EventId) -> Result<Option<StoredEvent>>;
+    /// Oldest first, for a replay.
+    async fn events(
+        &self,
+        project: &Project,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Listed<StoredEvent>>;
+    /// Oldest first; the cursor of the last page can be asked again for what came since.
+    async fn log(&self, project: &Project, of: LogOf, page: Page) -> Result<Listed<LoggedLine>>;
+    /// How the ledger stands, for metrics.
+    async fn counts(&self) -> Result<Counts>;
+
+    // ---- upkeep ----
+
+    /// Removes up to `limit` of the oldest terminal invocations that ended before `before` with
+    /// their logs and attempts, events without invocations that old, and keys past their window.
+    /// Answers how many rows went; fewer than `limit` means that it is done.
+    async fn sweep(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize>;
+    /// Digests of code that some version still has.
+    async fn code_in_use(&self) -> Result<Vec<model::function::Digest>>;
+    /// Writes and commits something of no meaning: can this store be written?
+    async fn probe(&self) -> Result<()>;
+}
+
+/// How long a statement of the store's own may wait for another process's lock: none should hold
+/// one, so this only covers a backup.
+pub const BUSY: Duration = Duration::from_secs(5);
+
+/// Statuses as the ledger keeps them: small numbers, never reused.
+pub fn status_number(status: Status) -> u8 {
+    match status {
+        Status::Queued => 0,
+        Status::Running => 1,
+        Status::Retrying => 2,
+        Status::Succeeded => 3,
+        Status::Failed => 4,
+        Status::Dead => 5,
+    }
+}

@@ -1,0 +1,260 @@
+//! The queue held against a model: random sequences of what can happen to invocations, done to the
+//! store and to a few lines of ordinary Rust, which must agree after each step.
+
+use std::collections::BTreeMap;
+
+use model::invocation::Status;
+use model::{Fault, Function, InvocationId, Timestamp, fault};
+use proptest::prelude::*;
+
+use super::world;
+use crate::contract::World;
+use crate::contract::world::seconds;
+use crate::{Claimed, Next};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append {
+        function: usize,
+        key: u8,
+        delay_s: u64,
+    },
+    Claim {
+        function: usize,
+        limit: usize,
+    },
+    /// Ends one of the attempts that were ever begun, whether or not it still runs.
+    Settle {
+        which: usize,
+        how: u8,
+    },
+    Interrupt,
+    Redrive {
+        which: usize,
+    },
+    Delete {
+        function: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let function = 0..2_usize;
+    prop_oneof![
+        4 => (function.clone(), any::<u8>(), 0..40_u64)
+            .prop_map(|(function, key, delay_s)| Step::Append { function, key, delay_s }),
+        4 => (function.clone(), 1..4_usize)
+            .prop_map(|(function, limit)| Step::Claim { function, limit }),
+        5 => (any::<usize>(), 0..3_u8).prop_map(|(which, how)| Step::Settle { which, how }),
+        1 => Just(Step::Interrupt),
+        1 => any::<usize>().prop_map(|which| Step::Redrive { which }),
+        1 => function.prop_map(|function| Step::Delete { function }),
+        3 => (1..40_u64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Expected {
+    function: usize,
+    status: Status,
+    attempts: u32,
+    failures: u32,
+    disturbances: u32,
+    due_at: Timestamp,
+    until: Timestamp,
+}
+
+struct Model {
+    invocations: BTreeMap<InvocationId, Expected>,
+    keys: BTreeMap<u8, InvocationId>,
+    functions: Vec<Function>,
+    deleted: [bool; 2],
+    begun: Vec<Claimed>,
+}
+
+impl Model {
+    fn due(&self, function: usize, limit: usize, now: Timestamp) -> Vec<InvocationId> {
+        let mut due: Vec<_> = self
+            .invocations
+            .iter()
+            .filter(|(_, one)| {
+                one.function == function
+                    && one.status.is_due()
+                    && one.due_at <= now
+                    && !self.deleted[function]
+            })
+            .map(|(id, one)| (one.due_at, *id))
+            .collect();
+        due.sort();
+        due.into_iter().take(limit).map(|(_, id)| id).collect()
+    }
+
+    async fn run(&mut self, w: &World, step: Step) {
+        match step {
+            Step::Append { function, key, delay_s } => self.append(w, function, key, delay_s).await,
+            Step::Claim { function, limit } => self.claim(w, function, limit).await,
+            Step::Settle { which, how } => self.settle(w, which, how).await,
+            Step::Interrupt => self.interrupt(w).await,
+            Step::Redrive { which } => self.redrive(w, which).await,
+            Step::Delete { function } => self.delete(w, function).await,
+            Step::Wait { seconds } => w.wait(seconds),
+        }
+    }
+
+    async fn append(&mut self, w: &World, function: usize, key: u8, delay_s: u64) {
+        let mut event = w.event(&key.to_string(), &[&self.functions[function]]);
+        let due_at = w.now().plus(seconds(delay_s));
+        event.invocations[0].due_at = due_at;
+        let id = event.invocations[0].id;
+        let appended = w.store.append(vec![event]).await.unwrap().remove(0);
+        if let Some(first) = self.keys.get(&key) {
+            assert!(appended.duplicate);
+            assert_eq!(appended.invocations[0].2, *first);
+            return;
+        }
+        assert!(!appended.duplicate);
+        self.keys.insert(key, id);
+        let status = if self.deleted[function] { Status::Dead } else { Status::Queued };
+        let (attempts, failures, disturbances) = (0, 0, 0);
+        let until = due_at;
+        let one = Expected { function, status, attempts, failures, disturbances, due_at, until };
+        self.invocations.insert(id, one);
+    }
+
+    async fn claim(&mut self, w: &World, function: usize, limit: usize) {
+        let claimed = w.claim(&self.functions[function], limit).await;
+        let ids: Vec<_> = claimed.iter().map(|one| one.id).collect();
+        assert_eq!(ids, self.due(function, limit, w.now()));
+        for claimed in claimed {
+            let one = self.invocations.get_mut(&claimed.id).unwrap();
+            one.status = Status::Running;
+            one.attempts += 1;
+            one.until = w.now().plus(seconds(30));
+            let counts = (claimed.attempt, claimed.failures, claimed.disturbances);
+            assert_eq!(counts, (one.attempts, one.failures, one.disturbances));
+            self.begun.push(claimed);
+        }
+    }
+
+    async fn settle(&mut self, w: &World, which: usize, how: u8) {
+        if self.begun.is_empty() {
+            return;
+        }
+        let attempt = self.begun[which % self.begun.len()].clone();
+        let one = self.invocations.get_mut(&attempt.id).unwrap();
+        let retry_at = w.now().plus(seconds(10));
+        let next = match how {
+            0 => Next::Succeeded,
+            1 => Next::RetryAt(retry_at),
+            _ => Next::GaveUp("RetriesExhausted"),
+        };
+        let holds = one.status == Status::Running && one.attempts == attempt.attempt;
+        assert_eq!(w.settle(&attempt, next.clone()).await, holds);
+        if !holds {
+            return;
+        }
+        one.failures += u32::from(next != Next::Succeeded);
+        one.status = match next {
+            Next::Succeeded => Status::Succeeded,
+            Next::RetryAt(at) if !self.deleted[one.function] => {
+                one.due_at = at;
+                Status::Retrying
+            }
+            Next::RetryAt(_) | Next::GaveUp(_) => Status::Dead,
+        };
+    }
+
+    async fn interrupt(&mut self, w: &World) {
+        let now = w.now();
+        let mut count = 0;
+        for one in self.invocations.values_mut() {
+            if one.status == Status::Running && one.until < now {
+                count += 1;
+                one.disturbances += 1;
+                one.due_at = now;
+                let dead = self.deleted[one.function];
+                one.status = if dead { Status::Dead } else { Status::Retrying };
+            }
+        }
+        assert_eq!(w.store.interrupt(now, None).await.unwrap(), count);
+    }
+
+    async fn redrive(&mut self, w: &World, which: usize) {
+        if self.invocations.is_empty() {
+            return;
+        }
+        let id = *self.invocations.keys().nth(which % self.invocations.len()).unwrap();
+        let one = self.invocations.get_mut(&id).unwrap();
+        let can = one.status == Status::Dead && !self.deleted[one.function];
+        assert_eq!(w.store.redrive(&w.project, id, w.now()).await.unwrap(), can);
+        if can {
+            (one.status, one.due_at) = (Status::Retrying, w.now());
+            (one.failures, one.disturbances) = (0, 0);
+        }
+    }
+
+    async fn delete(&mut self, w: &World, function: usize) {
+        let fault = Fault::platform(fault::FUNCTION_DELETED, "deleted");
+        let id = self.functions[function].id;
+        let deleted = w.store.delete_function(id, &fault, w.now()).await.unwrap();
+        assert_eq!(deleted, !self.deleted[function]);
+        self.deleted[function] = true;
+        for one in self.invocations.values_mut() {
+            if one.function == function && one.status.is_due() {
+                one.status = Status::Dead;
+            }
+        }
+    }
+
+    async fn check(&self, w: &World) {
+        let count =
+            |status| self.invocations.values().filter(|one| one.status == status).count() as u64;
+        let counts = w.store.counts().await.unwrap();
+        assert_eq!(counts.queued, count(Status::Queued));
+        assert_eq!(counts.running, count(Status::Running));
+        assert_eq!(counts.retrying, count(Status::Retrying));
+        assert_eq!(counts.dead, count(Status::Dead));
+    }
+
+    async fn check_each(&self, w: &World) {
+        for (id, one) in &self.invocations {
+            let told = w.detail(*id).await;
+            assert_eq!(told.invocation.status, one.status);
+            assert_eq!(told.invocation.attempts, one.attempts);
+            assert_eq!(told.transitions.last().unwrap().status, one.status);
+            let ended = one.attempts - u32::from(one.status == Status::Running);
+            assert_eq!(told.attempts.len(), ended as usize);
+            let numbers = told.attempts.iter().map(|attempt| attempt.number);
+            assert!(numbers.eq(1..=ended), "attempts are numbered without gaps");
+            let due = one.status.is_due().then_some(one.due_at);
+            assert_eq!(told.invocation.due_at, due);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..<_>::default() })]
+
+    #[test]
+    fn the_queue_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let w = world();
+            let functions = vec![w.deploy("f").await, w.deploy("g").await];
+            let mut model = Model {
+                invocations: BTreeMap::new(),
+                keys: BTreeMap::new(),
+                functions,
+                deleted: [false; 2],
+                begun: Vec::new(),
+            };
+            for step in steps {
+                model.run(&w, step).await;
+                model.check(&w).await;
+            }
+            model.check_each(&w).await;
+        });
+    }
+}
