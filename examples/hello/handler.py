@@ -1,2 +1,4 @@
 def handler(event, context):
-    return {"hello": event.get("name", "world")}
+    name = event.get("name", "world")
+    print("saying hello to", name)
+    return {"hello": name}

@@ -73,6 +73,8 @@ struct Condition {
     #[serde(default)]
     not_in: Vec<u64>,
     clear: Option<u64>,
+    #[serde(default)]
+    whole: bool,
 }
 
 impl Filter {
@@ -203,9 +205,9 @@ impl Rule {
 impl Condition {
     /// Alternatives, each of which is a list of comparisons that must all hold.
     fn choices(&self) -> Result<Vec<Vec<SeccompCondition>>, PolicyError> {
-        let compare = |operation, value| {
-            SeccompCondition::new(self.arg, SeccompCmpArgLen::Dword, operation, value)
-        };
+        let length = if self.whole { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
+        let compare =
+            |operation, value| SeccompCondition::new(self.arg, length.clone(), operation, value);
         let equal = self.mask.map_or(SeccompCmpOp::Eq, SeccompCmpOp::MaskedEq);
         let mut always = Vec::new();
         for value in &self.not_in {

@@ -254,6 +254,10 @@ fn dispatch(message: Message, waiting: &Mutex<Waiting>, news: &impl Fn(News)) {
                     tracing::debug!(sandbox = id, %failure, "a freeze was not completed");
                 }
                 Operation::Freeze => news(News::NotFrozen(id, failure)),
+                // It ended by itself while we asked; any function can do that as often as it likes.
+                Operation::Destroy if Errno::from_raw_os_error(errno) == Errno::SRCH => {
+                    tracing::debug!(sandbox = id, "a sandbox had ended before it was destroyed");
+                }
                 Operation::Destroy => tracing::error!(sandbox = id, %failure, "a sandbox stays"),
                 _ => lock(waiting).reply(id, operation, Err(failure)),
             }

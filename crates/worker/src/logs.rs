@@ -200,6 +200,11 @@ impl Log {
         self.lines.is_empty()
     }
 
+    /// Whether what is written from now on is only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
     pub(crate) fn dropped_bytes(&self) -> u64 {
         self.dropped_bytes
     }

@@ -30,6 +30,18 @@ pub(super) fn read(path: &Path) -> Result<String, Refusal> {
     fs::read_to_string(path).during(|| format!("read {}", path.display()))
 }
 
+/// Holds all sandboxes of a launcher together to three quarters of the processes and threads that the
+/// machine has numbers for. A thousand of them, each at its own limit, would need eight times the
+/// usual `kernel.pid_max`, and then nobody on the machine could start anything.
+pub(super) fn limit_processes_in_all(folder: &Path) {
+    let numbers = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"];
+    let most = numbers.iter().filter_map(|path| number(Path::new(path)).ok()).min();
+    if let Some(most) = most {
+        // Each sandbox has its own limit; where this one cannot be had, that is what there is.
+        regardless(write(&folder.join("pids.max"), &(most / 4 * 3).to_string()));
+    }
+}
+
 /// Reads a file that holds a single number.
 pub(super) fn number(path: &Path) -> Result<u64, Refusal> {
     let text = read(path)?;
@@ -79,6 +91,17 @@ pub(super) fn remove_tree(path: &Path) {
     }
     // A failure leaves an empty group, which costs little and is swept later.
     regardless(remove(path));
+}
+
+/// The same for a folder whose processes are dying.
+pub(super) fn remove_dead_tree(path: &Path, until: Instant) {
+    loop {
+        remove_tree(path);
+        if !path.exists() || Instant::now() > until {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 pub(super) fn folders(path: &Path) -> Vec<PathBuf> {

@@ -12,12 +12,19 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The kernel's default period, in microseconds; quotas are shares of it.
 const PERIOD_US: u64 = 100_000;
 /// The least quota that the kernel takes.
 const QUOTA_LEAST_US: u64 = 1_000;
+
+/// How long a start waits for the sandboxes of launchers that were killed to be gone, all of them
+/// together: some hundred die in a second, and what stays is swept by the next.
+const DYING: Duration = Duration::from_secs(2);
+
+/// The part of a sandbox's memory that its sockets may have on top of it.
+const SOCKET_SHARE: u64 = 4;
 
 /// Every controller that is used, and what a sandbox lacks without it.
 const CONTROLLERS: [(&str, &str); 5] = [
@@ -67,6 +74,9 @@ impl Tree {
                 _ => missing.push(format!("{without} The controller {controller} is not usable.")),
             }
         }
+        if let Some(folder) = folders.get("pids") {
+            files::limit_processes_in_all(folder);
+        }
         for stale in folders.values().flat_map(|folder| files::folders(folder)) {
             files::remove_tree(&stale);
         }
@@ -102,12 +112,22 @@ fn is_not_ours(refusal: &Refusal) -> bool {
 
 /// Removes what launchers left that were killed.
 fn sweep(located: &Located, memory: &Path) {
-    for (folder, _lock) in files::dead(memory) {
-        let Some(name) = folder.file_name() else { continue };
-        for home in located.v1.values().filter(|home| *home != memory) {
-            files::remove_tree(&home.join(name));
+    let dead = files::dead(memory);
+    // Its sandboxes were killed with the launcher; but who is frozen does not die, not even of
+    // SIGKILL, before he is thawed, and the launcher that would have done it was killed itself.
+    let names = || dead.iter().filter_map(|(folder, _lock)| folder.file_name());
+    if let Some(home) = located.v1.get("freezer") {
+        for sandbox in names().flat_map(|name| files::folders(&home.join(name))) {
+            // It may have no processes and be removed at this moment.
+            regardless(files::write(&sandbox.join("freezer.state"), "THAWED"));
         }
-        files::remove_tree(&folder);
+    }
+    let until = Instant::now() + DYING;
+    for name in names() {
+        for home in located.v1.values().filter(|home| *home != memory) {
+            files::remove_dead_tree(&home.join(name), until);
+        }
+        files::remove_dead_tree(&memory.join(name), until);
     }
 }
 
@@ -134,6 +154,7 @@ impl Group {
 
     pub(super) fn set(&self, limits: &Limits) -> Result<(), Refusal> {
         self.set_memory(limits.memory_bytes)?;
+        self.set_socket_memory(limits.memory_bytes)?;
         let quota = u64::from(limits.cpu_millis) * PERIOD_US / 1_000;
         self.write("cpu", "cpu.cfs_quota_us", quota.max(QUOTA_LEAST_US))?;
         // One more for init, which is ours.
@@ -157,6 +178,17 @@ impl Group {
         } else {
             self.write("memory", limit, bytes)?;
             self.write("memory", both, bytes)
+        }
+    }
+
+    /// Buffers of TCP and UDP, loopback included, count as memory in version 2. Here they are counted
+    /// apart, and only once there is a limit: without it a function could take all that the kernel
+    /// has for the whole machine (`net.ipv4.tcp_mem`), and with that the server's own connections.
+    fn set_socket_memory(&self, bytes: u64) -> Result<(), Refusal> {
+        let limit = "memory.kmem.tcp.limit_in_bytes";
+        match self.file("memory", limit).is_some_and(|path| path.exists()) {
+            true => self.write("memory", limit, bytes / SOCKET_SHARE),
+            false => Ok(()), // this kernel counts none of it
         }
     }
 

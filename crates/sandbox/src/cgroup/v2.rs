@@ -61,7 +61,10 @@ impl Tree {
             Ok(alive) => alive,
         };
         match divide(home, &folder, residents) {
-            Ok(()) => Ok(Some(Tree { folder, _alive: alive })),
+            Ok(()) => {
+                files::limit_processes_in_all(&folder);
+                Ok(Some(Tree { folder, _alive: alive }))
+            }
             Err(refusal) => {
                 missing.push(undelegated(home, &refusal));
                 // Back to where we came from; if that fails, too, the leaf is as good a home.

@@ -100,7 +100,10 @@ fn limit_resources(limits: &Limits, without_cgroups: bool) -> Result<(), Refusal
     let mut wanted = vec![
         (Resource::Nofile, u64::from(limits.open_files)),
         (Resource::Fsize, FILE_BYTES),
-        (Resource::Core, 0), // no dumps, and no helper of the host's core_pattern
+        // No dumps: a file would have to be larger. Not 0, with which the kernel would still run the
+        // program that the host's core_pattern may name, as the host's root, on a tenant's memory;
+        // 1 is its sign for not doing so. The filter keeps functions from changing it.
+        (Resource::Core, 1),
     ];
     if without_cgroups {
         // Counted per user and user namespace, of which this sandbox has one to itself.

@@ -8,8 +8,9 @@
 //!
 //! The socket is also the leash. When the server ends, however it ends, the launcher reads the end
 //! of the stream, kills all sandboxes, removes their cgroups and exits. When the launcher ends,
-//! its sandboxes die with it, and the server reads [`Error::LauncherGone`]; it does not start
-//! another, since it is no longer root.
+//! its sandboxes die with it (one that is frozen by version 1 of cgroups, as soon as the next
+//! launcher has thawed it), and the server reads [`Error::LauncherGone`]; it does not start another,
+//! since it is no longer root.
 //!
 //! Files, in the order of a sandbox's life: `protocol` what is said; `prepare` what is done once,
 //! `main` the loop; `requests` what the server asks for; `create` the launcher's half of making a

@@ -59,9 +59,12 @@ const PUBLIC_ETC: [&str; 10] = [
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// What /proc tells about the host, the kernel or its hardware rather than about the sandbox.
-const MASKED_FILES: [&str; 21] = [
+const MASKED_FILES: [&str; 24] = [
+    "bootconfig",
     "buddyinfo",
+    "cmdline",
     "config.gz",
+    "interrupts",
     "iomem",
     "ioports",
     "kallsyms",

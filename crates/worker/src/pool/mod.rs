@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use model::invocation::Start;
 use sandbox::SandboxId;
 
-use rules::Average;
+use rules::{Average, Shortest};
 pub(crate) use words::{
     Answer, Counts, Need, Order, Reason, Refusal, Rules, RuntimeIndex, Ticket, VersionKey,
 };
@@ -81,12 +81,14 @@ struct Version {
     expected: usize,
     waiting: VecDeque<Ticket>,
     overdue: usize,
-    run: Average,
+    run: Shortest,
     /// Mounting and loading the code.
     load: Average,
     /// Deleted or superseded: sandboxes are not kept.
     forgotten: bool,
     used_at: Instant,
+    /// When an attempt ended last, and somebody else of the queue could be served.
+    served_at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -178,10 +180,11 @@ impl Pool {
             expected: 0,
             waiting: VecDeque::new(),
             overdue: 0,
-            run: Average::default(),
+            run: Shortest::default(),
             load: Average::default(),
             forgotten: false,
             used_at: now,
+            served_at: now,
         });
         version.used_at = now;
         version.forgotten = false; // somebody replays against an old version
@@ -204,16 +207,19 @@ impl Pool {
         Answer::Wait { ticket, overdue }
     }
 
-    /// The job has waited for longer than was expected.
-    pub(crate) fn overdue(&mut self, ticket: Ticket, now: Instant) {
-        let Some(job) = self.jobs.get_mut(&ticket) else { return };
+    /// The job has waited for longer than was expected. Answers when to say so again, if its queue
+    /// has moved in the meantime.
+    pub(crate) fn overdue(&mut self, ticket: Ticket, now: Instant) -> Option<Duration> {
+        let job = self.jobs.get_mut(&ticket)?;
+        let version = self.versions.get_mut(&job.key)?;
+        if now.saturating_duration_since(version.served_at) < rules::OVERDUE_LEAST {
+            return Some(rules::OVERDUE_LEAST);
+        }
         if !std::mem::replace(&mut job.overdue, true) {
-            let key = job.key;
-            if let Some(version) = self.versions.get_mut(&key) {
-                version.overdue += 1;
-            }
+            version.overdue += 1;
             self.dispatch(now);
         }
+        None
     }
 
     /// The job waits no longer. False if it has been given a sandbox already.
@@ -275,6 +281,7 @@ impl Pool {
         let Some(version) = self.versions.get_mut(&key) else { return };
         version.run.add(run);
         version.used_at = now;
+        version.served_at = now;
         let starved = self.starves(key, now);
         let Some(version) = self.versions.get_mut(&key) else { return };
         if let Some(&ticket) = version.waiting.front()

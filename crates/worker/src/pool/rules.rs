@@ -13,7 +13,7 @@ pub(crate) const FIRST_CREATE: Duration = Duration::from_millis(12);
 /// every hiccup of a busy machine, which makes it busier.
 const OVERDUE_STARTS: u32 = 4;
 /// And not before this: timers count in milliseconds, and schedulers in several.
-const OVERDUE_LEAST: Duration = Duration::from_millis(20);
+pub(crate) const OVERDUE_LEAST: Duration = Duration::from_millis(20);
 
 /// A moving average that forgets: each value counts for an eighth. Eight runs are enough to follow
 /// a change, and one outlier does not turn a decision.
@@ -33,6 +33,27 @@ impl Average {
     }
 }
 
+/// The shortest run of late, as an estimate of how long a run takes by itself. On a machine that is
+/// full, an average would tell how long runs wait for a core, more sandboxes would make it longer,
+/// and it would ask for more still. A longer run counts for a sixty-fourth, so that a function that
+/// became slower is believed after some hundred runs; until then its callers are
+/// [overdue](overdue_after).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shortest(Option<Duration>);
+
+impl Shortest {
+    pub(crate) fn add(&mut self, value: Duration) {
+        self.0 = Some(match self.0 {
+            Some(shortest) if value > shortest => shortest + (value - shortest) / 64,
+            _ => value,
+        });
+    }
+
+    pub(crate) fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
 /// How one version stands when somebody has to wait for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
@@ -42,7 +63,7 @@ pub(crate) struct Demand {
     pub(crate) busy: usize,
     /// Starts that are on their way on behalf of this version.
     pub(crate) expected: usize,
-    pub(crate) average_run: Option<Duration>,
+    pub(crate) run: Option<Duration>,
     /// From now until a further sandbox would begin to run.
     pub(crate) start_cost: Duration,
 }
@@ -60,7 +81,7 @@ pub(crate) fn wants_another(demand: &Demand) -> bool {
         return true;
     }
     let instances = demand.busy + demand.expected;
-    let (Some(run), Ok(waiting)) = (demand.average_run, u32::try_from(demand.waiting)) else {
+    let (Some(run), Ok(waiting)) = (demand.run, u32::try_from(demand.waiting)) else {
         return true;
     };
     match u32::try_from(instances) {
@@ -71,7 +92,8 @@ pub(crate) fn wants_another(demand: &Demand) -> bool {
     }
 }
 
-/// When a waiting job has waited for longer than can be explained.
+/// When a waiting job has waited for longer than can be explained, if meanwhile nobody else of its
+/// queue was served either: a queue that moves is only long.
 pub(crate) fn overdue_after(start_cost: Duration) -> Duration {
     (start_cost * OVERDUE_STARTS).max(OVERDUE_LEAST)
 }
@@ -92,7 +114,7 @@ mod tests {
     #[track_caller]
     fn check(waiting: usize, busy: usize, expected: usize, run: Option<Duration>, wants: bool) {
         let start_cost = 3 * MS;
-        let demand = Demand { waiting, overdue: 0, busy, expected, average_run: run, start_cost };
+        let demand = Demand { waiting, overdue: 0, busy, expected, run, start_cost };
         assert_eq!(wants_another(&demand), wants, "{demand:?}");
     }
 
@@ -122,7 +144,7 @@ mod tests {
             overdue: 1,
             busy: 1,
             expected: 0,
-            average_run: Some(MS / 10),
+            run: Some(MS / 10),
             start_cost: 3 * MS,
         };
         assert!(wants_another(&demand));

@@ -64,7 +64,7 @@ impl Pool {
             overdue: version.overdue,
             busy: version.busy,
             expected: version.expected,
-            average_run: version.run.get(),
+            run: version.run.get(),
             start_cost: self.start_cost(key),
         })
     }

@@ -20,6 +20,11 @@ use crate::live::{Broken, End, Live, forget_readiness};
 /// How long a full pipe may hold a function up before anybody reads it.
 const WATCHED_FROM: Duration = Duration::from_millis(5);
 
+/// How long a pipe is left alone after each read once the log keeps no more: reading what is thrown
+/// away costs processor time of the worker's that no limit of the function counts. 64 KiB in this
+/// time are six megabytes a second; a function that writes faster waits.
+const FULL_LOG_PAUSE: Duration = Duration::from_millis(10);
+
 /// How often the lines of a running attempt are handed on, to whoever follows it.
 const FOLLOWED_EVERY: Duration = Duration::from_secs(1);
 
@@ -106,12 +111,12 @@ impl Attempt<'_> {
                 Event::Stdout => {
                     let now = self.shared.clock.now();
                     let more = live.stdout.drain(&mut self.log, &mut live.buffer, now);
-                    pipes.stdout.was_read(more, live.stdout.closed);
+                    pipes.stdout.was_read(more, live.stdout.closed, self.log.is_full());
                 }
                 Event::Stderr => {
                     let now = self.shared.clock.now();
                     let more = live.stderr.drain(&mut self.log, &mut live.buffer, now);
-                    pipes.stderr.was_read(more, live.stderr.closed);
+                    pipes.stderr.was_read(more, live.stderr.closed, self.log.is_full());
                 }
                 Event::Timer => {
                     let now = Instant::now();
@@ -175,11 +180,17 @@ struct Pipe {
     poller: Option<Receiver>,
     /// The last read stopped before the pipe was empty.
     more: bool,
+    /// Not to be read before this.
+    rests_until: Option<Instant>,
 }
 
 impl Pipe {
     /// Waits until there is something to read; for ever, if nobody watches or nobody writes.
     async fn readable(&mut self) {
+        if let Some(until) = self.rests_until {
+            tokio::time::sleep_until(until).await;
+            self.rests_until = None;
+        }
         if self.more {
             // A function that writes without end must not keep this thread from everybody else.
             tokio::task::yield_now().await;
@@ -193,8 +204,9 @@ impl Pipe {
         }
     }
 
-    fn was_read(&mut self, more: bool, closed: bool) {
+    fn was_read(&mut self, more: bool, closed: bool, log_is_full: bool) {
         self.more = more;
+        self.rests_until = log_is_full.then(|| Instant::now() + FULL_LOG_PAUSE);
         if closed {
             self.poller = None;
         }

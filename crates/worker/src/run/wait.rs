@@ -84,9 +84,11 @@ pub(super) async fn sandbox(shared: &Arc<Shared>, need: Need, job: &Job) -> Resu
                 }
                 break receiver.await; // it is on its way
             }
-            () = &mut overdue, if !told => {
-                told = true;
-                shared.with_pool(|state, now| state.pool.overdue(ticket, now));
+            () = overdue.as_mut(), if !told => {
+                match shared.with_pool(|state, now| state.pool.overdue(ticket, now)) {
+                    Some(later) => overdue.as_mut().reset(tokio::time::Instant::now() + later),
+                    None => told = true,
+                }
             }
         }
     };
