@@ -1,7 +1,7 @@
 //! wire
 pub mod client;
+pub mod cloudevents;
+pub mod http;
+pub mod json;
 pub mod runtime;
 pub mod worker;
-pub mod http;
-pub mod cloudevents;
-pub mod json;

@@ -47,8 +47,10 @@ mod tests {
         assert_eq!(rfc3339(at), "2025-12-31T23:59:59.123456Z");
         assert_eq!(parse_time(&rfc3339(at)), Some(at));
         assert_eq!(parse_time("1767225599"), Some(Timestamp::from_millis(1_767_225_599_000)));
-        assert_eq!(parse_time("2025-12-31T23:59:59+01:00").map(rfc3339).as_deref(),
-            Some("2025-12-31T22:59:59.000000Z"));
+        assert_eq!(
+            parse_time("2025-12-31T23:59:59+01:00").map(rfc3339).as_deref(),
+            Some("2025-12-31T22:59:59.000000Z")
+        );
         assert_eq!(parse_time("yesterday"), None);
     }
 }
