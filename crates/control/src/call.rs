@@ -99,7 +99,9 @@ impl Control {
             event: None,
             live_log: None,
         };
+        store::failpoint!("call.before_run");
         let report = self.worker.run(job).await;
+        store::failpoint!("call.before_record");
         drop(call.permit);
         metrics::call(self.clock.now().since(call.began));
         metrics::attempt(report.outcome.as_ref().err());
@@ -110,7 +112,12 @@ impl Control {
             log: report.log.clone(),
             replayed: false,
         };
-        let record = record(&call.entry, &call.spec, call.id, call.began, call.key, report);
+        let mut key = call.key;
+        if answer.outcome.as_ref().is_err_and(|fault| fault.code == fault::NO_CAPACITY) {
+            // It did not run: the caller shall come again, with the same key.
+            self.give_back(key.take(), call.id).await;
+        }
+        let record = record(&call.entry, &call.spec, call.id, call.began, key, report);
         if record.key.is_some() {
             // Safe before the answer goes out: a second caller is answered from it.
             recorder::record(&*self.store, record).await;
@@ -118,6 +125,13 @@ impl Control {
             self.recorder.put(record).await;
         }
         answer
+    }
+
+    async fn give_back(&self, key: Option<CallKey>, call: InvocationId) {
+        let Some(key) = key else { return };
+        if let Err(error) = self.store.release_call(key, call).await {
+            tracing::warn!(invocation = %call, %error, "an idempotency key could not be given back");
+        }
     }
 
     /// The key is held by a call that has not ended in the ledger. If it runs in this process its

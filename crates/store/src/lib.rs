@@ -2,7 +2,7 @@
 //! invocations, their transitions, attempts and logs).
 //!
 //! One trait, [`Store`]; the rest of Lambent knows nothing else. Each implementation passes the
-//! same contract suite ([`contract`]): [`sqlite`] is the embedded one.
+//! same contract suite (`contract`): [`sqlite`] is the embedded one.
 //!
 //! The promise every implementation keeps: when a method that writes returns `Ok`, the write has
 //! been committed and fsynced, and it is not lost by `kill -9` or by a power cut. An fsync or a
@@ -49,8 +49,10 @@ pub trait Store: Send + Sync + Debug {
     async fn versions(&self, function: FunctionId, page: Page) -> Result<Listed<Version>>;
     /// By name.
     async fn functions(&self, project: &Project, page: Page) -> Result<Listed<Function>>;
-    /// Removes the function, its versions and triggers; what still waits for it becomes a dead
-    /// letter with `fault` in the same transaction. False if there was none.
+    /// Removes the function, its versions and triggers, in one transaction. From its commit on
+    /// nothing of the function is claimed, and what waits for it, arrives for it or would wait for
+    /// it again is a dead letter with `fault`; all of those are when this returns. (A crash in
+    /// between leaves some to the next [`Store::interrupt`].) False if there was none.
     async fn delete_function(
         &self,
         function: FunctionId,
@@ -104,8 +106,10 @@ pub trait Store: Send + Sync + Debug {
     async fn record(&self, call: CallRecord) -> Result<()>;
     /// Makes every lease that ended before `now`, and every lease of a worker other than `only_alive`
     /// (where given: this data folder has one process), due again. Answers how many.
+    /// Also finishes the burial of what waited for deleted functions.
     async fn interrupt(&self, now: Timestamp, only_alive: Option<WorkerId>) -> Result<u64>;
-    /// A dead letter gets another round. False if it is not a dead letter (any more).
+    /// A dead letter gets another round. False if it is not a dead letter (any more), or its
+    /// function is deleted, so that nothing could run it.
     async fn redrive(
         &self,
         project: &Project,

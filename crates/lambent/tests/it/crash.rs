@@ -196,6 +196,7 @@ fn without_a_crash_nothing_runs_twice_and_metrics_agree_with_the_ledger_to_the_u
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "release builds cannot be told to do wrong")]
 fn acknowledging_before_the_commit_is_found_out() {
     // The tests above prove something only if this one finds a loss.
     let mut siege = Siege::begin(&[("LAMBENT_TEST_ACK_BEFORE_COMMIT", "1")]);

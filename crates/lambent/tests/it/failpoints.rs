@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use store::failpoint::{FAILPOINTS, FAILPOINTS_ABOVE};
 use tempfile::TempDir;
 
-use crate::checker::audit::{is_terminal, story};
 use crate::checker::remains;
+use crate::checker::story::{is_terminal, story};
 use crate::crash::{copy, kill_everything};
 use crate::service::{Answer, Service, command, lambent, multipart, wait_until};
 
@@ -42,6 +42,7 @@ const LONG: &str = "import time\ndef handler(e, c):\n    for n in range(e['data'
                     print(n, flush=True)\n        time.sleep(1)\n    return c.attempt\n";
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "release builds have no failpoints")]
 fn a_crash_at_each_failpoint_loses_nothing_that_was_acknowledged() {
     let template = prepare();
     let points: Vec<_> = FAILPOINTS
@@ -68,6 +69,7 @@ fn a_crash_at_each_failpoint_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "release builds have no failpoints")]
 fn a_crash_while_a_key_is_made_or_removed_leaves_it_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let key = |arguments: &[&str], point: &str| {

@@ -1,3 +1,5 @@
+//! Synchronous calls: recorded once, and the keys that make equal calls one.
+
 use std::time::Duration;
 
 use bytes::Bytes;

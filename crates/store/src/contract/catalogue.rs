@@ -1,3 +1,5 @@
+//! Functions, versions, triggers and API keys: what every store must keep of them.
+
 use model::function::Trigger;
 use model::invocation::Status;
 use model::{Fault, Function, KeyName, Pattern, TriggerName, fault};

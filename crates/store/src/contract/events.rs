@@ -1,3 +1,5 @@
+//! Events: stored with their invocations in one commit, and a second time only after the window.
+
 use model::limits::DEDUPE_WINDOW;
 use model::{Event, EventId, ReplayId};
 

@@ -1,3 +1,5 @@
+//! Leases: who holds an attempt, until when, and that a late report changes nothing.
+
 use model::invocation::Status;
 use model::{Fault, WorkerId, fault};
 

@@ -1,3 +1,5 @@
+//! Lists: pages that neither skip nor repeat, whatever is written meanwhile, and show one project.
+
 use model::invocation::Status;
 use model::{Fault, InvocationId};
 

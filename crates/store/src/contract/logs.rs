@@ -1,3 +1,5 @@
+//! Logs: lines in the order in which they came, to be read by page and to be followed.
+
 use model::limits::LOG_LINE_BYTES;
 
 use super::World;

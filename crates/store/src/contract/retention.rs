@@ -1,3 +1,5 @@
+//! Retention: what ended long ago goes, what is in use stays.
+
 use std::time::Duration;
 
 use model::invocation::Status;

@@ -1,3 +1,5 @@
+//! CloudEvents by tables, by round trips and by mutated requests.
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;

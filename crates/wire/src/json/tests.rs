@@ -1,3 +1,5 @@
+//! The walk over JSON, by tables and against serde_json as a second reader.
+
 use proptest::collection;
 use proptest::prelude::*;
 

@@ -20,8 +20,10 @@
 //! tests.
 
 pub mod audit;
+mod client;
 pub mod journal;
 pub mod remains;
+pub mod story;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

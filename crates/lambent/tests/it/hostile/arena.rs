@@ -31,8 +31,8 @@ pub(super) struct Arena {
     package: Vec<u8>,
     /// The first of the service's user ids, which no other test's service has.
     uid_base: u32,
-    /// The control groups of its sandboxes: one folder here for each.
-    groups: PathBuf,
+    /// In each of these, every sandbox has a control group.
+    groups: Vec<PathBuf>,
     begun: Instant,
     name: String,
     _folder: TempDir,
@@ -174,14 +174,14 @@ impl Arena {
             .collect()
     }
 
-    pub(super) fn groups(&self) -> &Path {
+    pub(super) fn groups(&self) -> &[PathBuf] {
         &self.groups
     }
 
     /// Whether only the neighbour and what was made ahead are left: an init and a program each.
     fn at_rest(&self) -> Result<(), String> {
-        let groups = sandboxes(&self.groups);
-        if groups.len() > AT_REST {
+        let groups = self.groups.iter().map(|folder| sandboxes(folder));
+        if let Some(groups) = groups.into_iter().find(|groups| groups.len() > AT_REST) {
             return Err(format!("control groups {groups:?}"));
         }
         let guests = self.guests();
@@ -212,9 +212,10 @@ impl Arena {
         wait_until("nothing of the service is left", || {
             let left: Vec<_> =
                 family.iter().filter(|pid| crate::service::is_alive(**pid)).collect();
-            match (left.is_empty(), groups.exists()) {
-                (true, false) => Ok(()),
-                (_, groups) => Err(format!("processes {left:?}, groups: {groups}")),
+            let groups: Vec<_> = groups.iter().filter(|folder| folder.exists()).collect();
+            match left.is_empty() && groups.is_empty() {
+                true => Ok(()),
+                false => Err(format!("processes {left:?}, groups {groups:?}")),
             }
         });
         println!("{name}: {:.1?} in all (users from {uid_base})", begun.elapsed());
@@ -283,24 +284,26 @@ fn package() -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// The folder `lambent-<pid>` among the control groups: below that of memory in version 1.
-fn groups_of(service: u32) -> PathBuf {
+/// The folders `lambent-<pid>` among the control groups: one in each hierarchy of version 1.
+fn groups_of(service: u32) -> Vec<PathBuf> {
     let name = format!("lambent-{service}");
-    let mut folders = vec![PathBuf::from("/sys/fs/cgroup"), PathBuf::from("/sys/fs/cgroup/memory")];
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
     while let Some(folder) = folders.pop() {
-        if folder.ends_with(&name) {
-            return folder;
+        match folder.ends_with(&name) {
+            true => found.push(folder),
+            false => folders.extend(sandboxes(&folder)),
         }
-        // Version 1 has one such folder in every hierarchy; that of memory is looked for first.
-        folders.extend(sandboxes(&folder));
     }
-    panic!("no control group {name}: are they mounted?")
+    assert!(!found.is_empty(), "no control group {name}: are they mounted?");
+    found
 }
 
+/// The groups in a folder, without that in which version 2 has the service itself.
 fn sandboxes(folder: &Path) -> Vec<PathBuf> {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     entries
         .filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|it| it.file_name() != "supervisor")
         .map(|it| it.path())
         .collect()
 }

@@ -268,8 +268,8 @@ def handler(event, context):
 
 /// However many sandboxes there are, the machine keeps process numbers for others.
 fn processes(arena: &Arena) -> Result<(), String> {
-    let groups = arena.groups().to_string_lossy().replace("/memory/", "/pids/");
-    let limit = std::fs::read_to_string(format!("{groups}/pids.max")).unwrap();
+    let limits = arena.groups().iter().map(|folder| folder.join("pids.max"));
+    let limit = limits.flat_map(std::fs::read_to_string).next().expect("a limit of all sandboxes");
     let most = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
     let (limit, most): (u64, u64) =
         (limit.trim().parse().unwrap_or(u64::MAX), most.trim().parse().unwrap());

@@ -1,3 +1,5 @@
+//! The data folder and its file: opened again, locked, of another version, not writable.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,3 +1,5 @@
+//! What a person reads, held against what the API said: whole pages, compared line by line.
+
 use serde_json::{Value, json};
 
 use super::*;
