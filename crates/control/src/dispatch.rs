@@ -93,8 +93,11 @@ pub(crate) async fn run(control: Arc<Control>) {
 async fn converge(control: &Control) {
     match control.store.waiting().await {
         Ok(waiting) => {
-            let due = waiting.iter().map(|it| (it.function, it.first_due_at));
-            control.dispatcher.hint(due.collect::<Vec<_>>());
+            let mut turns = control.dispatcher.lock();
+            for it in waiting {
+                let amount = usize::try_from(it.count).unwrap_or(usize::MAX);
+                turns.count(it.function, it.first_due_at, amount);
+            }
         }
         Err(error) => tracing::warn!(%error, "cannot ask the ledger what waits"),
     }
@@ -109,23 +112,23 @@ fn take_turns(control: &Arc<Control>) {
         if dispatcher.in_flight.available_permits() == 0 {
             return;
         }
-        let Some(function) = dispatcher.lock().take() else { return };
-        let places = places(control, function);
+        let Some((function, amount)) = dispatcher.lock().take() else { return };
+        let places = places(control, function, amount.min(CLAIM));
         if places.is_empty() {
             // At its limit: whoever leaves the gate wakes us.
-            dispatcher.lock().come_again(function, project_of(function));
+            dispatcher.lock().come_again(function, amount, project_of(function));
             continue;
         }
         let control = control.clone();
-        control.clone().tasks.spawn(async move { claim(control, function, places).await });
+        control.clone().tasks.spawn(async move { claim(control, function, amount, places).await });
     }
 }
 
-/// As many places as one claim may use.
-fn places(control: &Control, function: FunctionId) -> Vec<Place> {
+/// Places for at most so many attempts.
+fn places(control: &Control, function: FunctionId, most: usize) -> Vec<Place> {
     let entry = control.catalogue.by_id(function);
     let mut places = Vec::new();
-    while places.len() < CLAIM {
+    while places.len() < most {
         let Ok(slot) = control.dispatcher.in_flight.clone().try_acquire_owned() else { break };
         let permit = match &entry {
             // It was deleted: nothing will run, so nothing is counted.
@@ -148,7 +151,7 @@ pub(crate) struct Place {
     permit: Option<Permit>,
 }
 
-async fn claim(control: Arc<Control>, function: FunctionId, places: Vec<Place>) {
+async fn claim(control: Arc<Control>, function: FunctionId, amount: usize, places: Vec<Place>) {
     let now = control.clock.now();
     let claim = Claim {
         function,
@@ -160,9 +163,13 @@ async fn claim(control: Arc<Control>, function: FunctionId, places: Vec<Place>) 
     };
     let asked = places.len();
     let claimed = control.store.claim(claim).await;
-    let full = claimed.as_ref().is_ok_and(|claimed| claimed.len() == asked);
-    let project = control.catalogue.by_id(function).map(|it| it.function.project.clone());
-    control.dispatcher.lock().claimed(function, full.then_some(project));
+    let left = amount.saturating_sub(asked);
+    if left > 0 && claimed.as_ref().is_ok_and(|claimed| claimed.len() == asked) {
+        let project = control.catalogue.by_id(function).map(|it| it.function.project.clone());
+        control.dispatcher.lock().come_again(function, left, project);
+    } else {
+        control.dispatcher.lock().exhausted(function);
+    }
     match claimed {
         Ok(claimed) => start(&control, claimed, places),
         Err(error) => {

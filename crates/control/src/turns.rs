@@ -7,6 +7,9 @@
 //!
 //! While a claim for a function is on its way the function stands nowhere, and what is hinted
 //! meanwhile is kept: the claim may have looked too early to see it.
+//!
+//! How much work a function has is counted, as far as anybody told, so that a claim takes no more
+//! places under the function's limit than it will use: a synchronous call may want one.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -21,12 +24,27 @@ pub(crate) struct Turns {
     /// Work that was told of: by time, and the time by function.
     by_time: BTreeSet<(Timestamp, FunctionId)>,
     told: HashMap<FunctionId, Timestamp>,
+    /// Invocations that were told of and not claimed yet, as far as anybody knows.
+    amount: HashMap<FunctionId, usize>,
     claiming: HashSet<FunctionId>,
 }
 
 impl Turns {
-    /// The function has work from `at` on.
+    /// One more invocation of the function, due from `at` on.
     pub(crate) fn hint(&mut self, function: FunctionId, at: Timestamp) {
+        *self.amount.entry(function).or_default() += 1;
+        self.tell(function, at);
+    }
+
+    /// The function has at least `amount` invocations in all, the first due from `at` on. (Those that
+    /// were hinted at since somebody looked are not among them.)
+    pub(crate) fn count(&mut self, function: FunctionId, at: Timestamp, amount: usize) {
+        let known = self.amount.entry(function).or_default();
+        *known = amount.max(*known);
+        self.tell(function, at);
+    }
+
+    fn tell(&mut self, function: FunctionId, at: Timestamp) {
         if let Some(earlier) = self.told.get(&function).copied() {
             if earlier <= at {
                 return;
@@ -58,8 +76,8 @@ impl Turns {
         self.standing.len()
     }
 
-    /// Whose turn it is. A claim for it is on its way from now on.
-    pub(crate) fn take(&mut self) -> Option<FunctionId> {
+    /// Whose turn it is, and how much work it has. A claim for it is on its way from now on.
+    pub(crate) fn take(&mut self) -> Option<(FunctionId, usize)> {
         let (project, mut functions) = self.circle.pop_front()?;
         let function = functions.pop_front()?;
         if !functions.is_empty() {
@@ -67,20 +85,25 @@ impl Turns {
         }
         self.standing.remove(&function);
         self.claiming.insert(function);
-        Some(function)
+        Some((function, self.amount.remove(&function).unwrap_or(0).max(1)))
     }
 
-    /// The claim has been made; with a project, there may be more of the function's work.
-    pub(crate) fn claimed(&mut self, function: FunctionId, more: Option<Option<Project>>) {
+    /// The claim has been made, and found all there is.
+    pub(crate) fn exhausted(&mut self, function: FunctionId) {
         self.claiming.remove(&function);
-        if let Some(project) = more {
-            self.stand(function, project);
-        }
     }
 
-    /// There was no room for it: no claim was made.
-    pub(crate) fn come_again(&mut self, function: FunctionId, project: Option<Project>) {
-        self.claimed(function, Some(project));
+    /// The claim found as much as it had asked for, or was not made for want of room: the function
+    /// comes again, with this much work left.
+    pub(crate) fn come_again(
+        &mut self,
+        function: FunctionId,
+        left: usize,
+        project: Option<Project>,
+    ) {
+        self.claiming.remove(&function);
+        *self.amount.entry(function).or_default() += left;
+        self.stand(function, project);
     }
 
     /// When the first work that is not due yet will be.
@@ -123,8 +146,8 @@ mod tests {
     /// The next turns, each of which has more work afterwards.
     fn turns(turns: &mut Turns, count: usize) -> Vec<u8> {
         let next = (0..count).filter_map(|_| {
-            let function = turns.take()?;
-            turns.claimed(function, Some(project_of(function)));
+            let (function, amount) = turns.take()?;
+            turns.come_again(function, amount, project_of(function));
             Some(function.as_bytes()[0])
         });
         next.collect()
@@ -149,7 +172,7 @@ mod tests {
         assert_eq!(state.ripen(ms(4), project_of), 0);
         assert_eq!((state.take(), state.next_due()), (None, Some(ms(5))));
         assert_eq!(state.ripen(ms(5), project_of), 1);
-        assert_eq!((state.take(), state.next_due()), (Some(id(1)), None));
+        assert_eq!((state.take(), state.next_due()), (Some((id(1), 3)), None));
         assert_eq!(state.take(), None, "not twice at once");
     }
 
@@ -158,12 +181,12 @@ mod tests {
         let mut state = Turns::default();
         state.hint(id(1), ms(0));
         state.ripen(ms(1), project_of);
-        assert_eq!(state.take(), Some(id(1)));
+        assert_eq!(state.take(), Some((id(1), 1)));
         state.hint(id(1), ms(1));
         assert_eq!(state.ripen(ms(2), project_of), 0, "one claim at a time");
-        state.claimed(id(1), None);
+        state.exhausted(id(1));
         assert_eq!(state.ripen(ms(2), project_of), 1);
-        assert_eq!(state.take(), Some(id(1)));
+        assert_eq!(state.take(), Some((id(1), 1)));
     }
 
     #[test]
@@ -172,8 +195,23 @@ mod tests {
         state.hint(id(1), ms(0));
         state.hint(id(2), ms(0));
         state.ripen(ms(1), project_of);
-        let function = state.take().unwrap();
-        state.come_again(function, project_of(function));
+        let (function, amount) = state.take().unwrap();
+        state.come_again(function, amount, project_of(function));
         assert_eq!(turns(&mut state, 2), [2, 1]);
+    }
+
+    #[test]
+    fn a_claim_is_told_how_much_work_there_is() {
+        let mut state = Turns::default();
+        state.hint(id(1), ms(0));
+        state.hint(id(1), ms(0));
+        state.ripen(ms(1), project_of);
+        assert_eq!(state.take(), Some((id(1), 2)));
+        state.exhausted(id(1));
+        state.count(id(1), ms(0), 100);
+        state.ripen(ms(1), project_of);
+        assert_eq!(state.take(), Some((id(1), 100)));
+        state.come_again(id(1), 36, project_of(id(1)));
+        assert_eq!(state.take(), Some((id(1), 36)));
     }
 }

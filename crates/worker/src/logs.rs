@@ -62,6 +62,13 @@ impl Splitter {
         }
     }
 
+    /// Drops what has no line end yet; says how much that was.
+    fn forget(&mut self) -> usize {
+        let bytes = self.partial.len();
+        self.partial.clear();
+        bytes
+    }
+
     /// The attempt is over: what has no line end is a line, too.
     pub(crate) fn finish(&mut self, line: impl FnOnce(&[u8])) {
         if !self.partial.is_empty() {
@@ -235,7 +242,12 @@ impl Output {
     pub(crate) fn drain(&mut self, log: &mut Log, buffer: &mut [u8], at: Timestamp) -> bool {
         let Self { pipe, stream, splitter, closed } = self;
         read_available(pipe, closed, buffer, |bytes| {
-            splitter.feed(bytes, |line| log.push(at, *stream, line));
+            if log.is_full() {
+                // Looking for lines that are thrown away would be most of what a flood costs.
+                log.dropped_bytes += (splitter.forget() + bytes.len()) as u64;
+            } else {
+                splitter.feed(bytes, |line| log.push(at, *stream, line));
+            }
         })
     }
 
