@@ -23,7 +23,7 @@ use crate::service::{Answer, Service, command, lambent, multipart, wait_until};
 
 /// Points that no client can make the service pass, each with its reason. The store's tests do.
 const OUT_OF_REACH: [&str; 4] = [
-    // Nothing in control gives back a key.
+    // A key is given back only when the whole machine has no room for ten seconds.
     "release_call.before_commit",
     "release_call.after_commit",
     // Only while the disk is full.
