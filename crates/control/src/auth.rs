@@ -21,7 +21,7 @@ use crate::Control;
 /// What every key starts with.
 pub const PREFIX: &str = "lambent_";
 /// Keys made or removed by another process (`lambent key …`) are known after at most this.
-const RELOAD: Duration = Duration::from_secs(2);
+pub const RELOAD: Duration = Duration::from_secs(2);
 /// A key that is not known makes us look again, at most this often.
 const RELOAD_AT_MOST_MICROS: i64 = 100_000;
 

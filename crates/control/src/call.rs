@@ -119,8 +119,9 @@ impl Control {
         }
         let record = record(&call.entry, &call.spec, call.id, call.began, key, report);
         if record.key.is_some() {
-            // Safe before the answer goes out: a second caller is answered from it.
-            recorder::record(&*self.store, record).await;
+            // Safe before the answer goes out: a second caller is answered from it. If the disk is
+            // full, this one is answered all the same, and a second waits until there is room.
+            recorder::record_or_try_on(&self.store, record, &self.tasks).await;
         } else {
             self.recorder.put(record).await;
         }

@@ -6,10 +6,12 @@
 //! the disk cannot follow, answers wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::invocation::Status;
 use store::{CallRecord, Store};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use crate::metrics;
 
@@ -17,6 +19,8 @@ use crate::metrics;
 const QUEUE: usize = 4_096;
 /// Records written together: more would not make the commit cheaper per record.
 const BATCH: usize = 512;
+/// Between two tries to write the record of a call with a key while the disk is full.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The way to the task that writes.
 #[derive(Debug)]
@@ -78,14 +82,44 @@ async fn write(store: Arc<dyn Store>, mut items: mpsc::Receiver<Item>) {
 }
 
 /// Writes one record; a record that is lost is counted and told.
-pub(crate) async fn record(store: &dyn Store, call: CallRecord) {
+async fn record(store: &dyn Store, call: CallRecord) {
     let id = call.id;
-    let status = if call.attempt.fault.is_none() { Status::Succeeded } else { Status::Failed };
-    match store.record(call).await {
-        Ok(()) => metrics::ended(status, "call"),
-        Err(error) => {
-            metrics::call_record_lost();
-            tracing::warn!(invocation = %id, %error, "a call was answered but not recorded");
-        }
+    if let Err(error) = try_record(store, call).await {
+        metrics::call_record_lost();
+        tracing::warn!(invocation = %id, %error, "a call was answered but not recorded");
     }
+}
+
+/// Writes the record of a call with a key, which others may be waiting for. If the disk is full, a
+/// task goes on trying for as long as the process lives, and this returns.
+pub(crate) async fn record_or_try_on(
+    store: &Arc<dyn Store>,
+    call: CallRecord,
+    tasks: &TaskTracker,
+) {
+    let Err(error) = try_record(&**store, call.clone()).await else { return };
+    let id = call.id;
+    tracing::warn!(invocation = %id, %error, "a call was answered and is not recorded yet");
+    let store = store.clone();
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            match try_record(&*store, call.clone()).await {
+                Err(store::Error::Full { .. } | store::Error::Overloaded { .. }) => {}
+                Ok(()) => return,
+                Err(error) => {
+                    metrics::call_record_lost();
+                    tracing::warn!(invocation = %id, %error, "the call is not recorded");
+                    return;
+                }
+            }
+        }
+    });
+}
+
+async fn try_record(store: &dyn Store, call: CallRecord) -> store::Result<()> {
+    let status = if call.attempt.fault.is_none() { Status::Succeeded } else { Status::Failed };
+    store.record(call).await?;
+    metrics::ended(status, "call");
+    Ok(())
 }

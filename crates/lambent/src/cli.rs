@@ -155,6 +155,9 @@ pub enum Key {
         /// The key's name
         #[arg(long, value_name = "NAME")]
         name: String,
+        /// Remove the last key, too: from then on the service answers everybody on this machine
+        #[arg(long)]
+        open: bool,
         #[command(flatten)]
         data: DataDir,
     },

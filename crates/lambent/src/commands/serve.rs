@@ -59,7 +59,9 @@ pub fn key(global: &Global, key: cli::Key) -> Result<(), Failure> {
                 }
             }
         }
-        cli::Key::Rm { project, name, data } => keys::remove(&folder(data), &project, &name)?,
+        cli::Key::Rm { project, name, open, data } => {
+            keys::remove(&folder(data), &project, &name, open)?;
+        }
     }
     Ok(())
 }

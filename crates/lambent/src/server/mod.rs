@@ -46,6 +46,11 @@ pub enum CannotServe {
     KeyExists { project: model::Project, name: model::KeyName },
     #[error("project {project} has no key {name} in {}", data.display())]
     NoSuchKey { project: model::Project, name: model::KeyName, data: PathBuf },
+    #[error(
+        "{name} of project {project} is the last key: without any, the service answers everybody on \
+         this machine, and whoever a proxy on it lets through. Make another key first, or add --open"
+    )]
+    LastKey { project: model::Project, name: model::KeyName },
     #[error("cannot start the worker: {0}")]
     Worker(#[from] worker::StartError),
     #[error(

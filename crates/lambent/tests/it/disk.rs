@@ -180,6 +180,31 @@ fn a_service_on_a_disk_that_is_full_says_so_and_starts_once_there_is_space() {
     service.invoke("f", &json!({})).expect(200);
 }
 
+#[test]
+fn a_call_with_a_key_that_ends_while_the_disk_is_full_is_recorded_when_there_is_space() {
+    let Some(disk) = Tmpfs::mount("size=16m,mode=755") else { return };
+    let service = Service::start_on(&disk.path().join("data"), &[], &[]);
+    let source = "import time, os\ndef handler(e, c):\n    time.sleep(1)\n    return os.urandom(500_000).hex()\n";
+    service.deploy("f", source, &[]).expect(201);
+    let call =
+        || service.request("POST", "/v1/functions/f/invoke", &[("idempotency-key", "k")], b"{}");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(call);
+        wait_until("it runs", || {
+            let busy = service.get("/v1/workers").json()["items"][0]["sandboxes_busy"].clone();
+            if busy == 1 { Ok(()) } else { Err(busy) }
+        });
+        let ballast = disk.fill();
+        let first = first.join().unwrap().expect(200);
+        // The answer's record, a megabyte, cannot have been written.
+        let second = scope.spawn(call);
+        std::fs::remove_file(&ballast).unwrap();
+        let second = second.join().unwrap().expect(200);
+        assert!(first.body == second.body, "the second is answered from the record of the first");
+        assert_eq!(second.headers["lambent-idempotent-replay"], "true");
+    });
+}
+
 fn ids(accepted: &Answer) -> Vec<String> {
     let triggers = accepted.json()["triggers"].as_array().unwrap().clone();
     triggers.iter().map(|it| it["invocation_id"].as_str().unwrap().to_owned()).collect()

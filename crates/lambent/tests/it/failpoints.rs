@@ -87,7 +87,9 @@ fn a_crash_while_a_key_is_made_or_removed_leaves_it_or_not() {
         ("rm", "b", "delete_key.before_commit", true),
         ("rm", "b", "delete_key.after_commit", false),
     ] {
-        let output = key(&[verb, "--name", name], point);
+        // It may be the last.
+        let open: &[&str] = if verb == "rm" { &["--open"] } else { &[] };
+        let output = key(&[&[verb, "--name", name], open].concat(), point);
         assert_eq!(output.status.signal(), Some(9), "{point} was not passed: {output:?}");
         assert_eq!(
             names().contains(&format!("\"name\":\"{name}\"")),

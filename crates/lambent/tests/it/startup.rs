@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::disk::Tmpfs;
-use crate::service::{Answer, Ended, Service, command, lambent, wait_until};
+use crate::service::{Answer, Ended, Service, command, lambent};
 
 /// The exit code and the last line of a start that must fail.
 #[track_caller]
@@ -161,10 +161,8 @@ fn keys_that_are_made_while_it_runs_are_honoured_and_close_the_open_door() {
         create_key(service.data(), "default", "first"),
         create_key(service.data(), "default", "second"),
     );
-    wait_until("the door is closed", || match service.get("/v1/functions").status {
-        401 => Ok(()),
-        other => Err(other),
-    });
+    // The command returns when the door is closed.
+    service.get("/v1/functions").expect(401);
     with_key(&service, &first, "/v1/functions").expect(200);
     with_key(&service, &second, "/v1/functions").expect(200);
     let removed = lambent()
@@ -173,12 +171,7 @@ fn keys_that_are_made_while_it_runs_are_honoured_and_close_the_open_door() {
         .output()
         .unwrap();
     assert!(removed.status.success(), "{removed:?}");
-    wait_until("the removed key opens nothing", || {
-        match with_key(&service, &first, "/v1/functions").status {
-            401 => Ok(()),
-            other => Err(other),
-        }
-    });
+    with_key(&service, &first, "/v1/functions").expect(401);
     with_key(&service, &second, "/v1/functions").expect(200);
     let raw = std::fs::read(service.data().join("lambent.db")).unwrap();
     let wal = std::fs::read(service.data().join("lambent.db-wal")).unwrap_or_default();
@@ -187,6 +180,19 @@ fn keys_that_are_made_while_it_runs_are_honoured_and_close_the_open_door() {
         [raw, wal].iter().all(|file| !file.windows(secret.len()).any(|at| at == secret)),
         "keys are stored as hashes"
     );
+    // The last key guards the door, and goes only with a word that says so.
+    let remove_last = |words: &[&str]| {
+        let mut command = lambent();
+        command.args(["key", "rm", "--name", "second"]).args(words);
+        command.arg("--data").arg(service.data()).output().unwrap()
+    };
+    let refused = remove_last(&[]);
+    assert!(!refused.status.success(), "{refused:?}");
+    says(&String::from_utf8(refused.stderr).unwrap(), &["last key", "--open"]);
+    with_key(&service, &second, "/v1/functions").expect(200);
+    service.get("/v1/functions").expect(401);
+    assert!(remove_last(&["--open"]).status.success());
+    service.get("/v1/functions").expect(200);
     assert!(service.stop().success());
 }
 

@@ -97,6 +97,11 @@ impl Sqlite {
         Self::open_with(folder, None)
     }
 
+    /// Whether a process has the store in this folder open as its own.
+    pub fn is_in_use(folder: &Path) -> bool {
+        matches!(folder::take(folder), Err(Error::InUse { .. }))
+    }
+
     fn open_with(folder: &Path, lock: Option<Lock>) -> Result<Self, Error> {
         let refused = |why: String| Error::Open { path: folder.to_owned(), why };
         if rusqlite::version_number() < OLDEST_SQLITE {
