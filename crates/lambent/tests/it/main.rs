@@ -1,8 +1,9 @@
 //! The whole service, end to end: the real binary, real HTTP, real sandboxes.
 //!
-//! [`service`] starts it; [`calls`] and [`events`] say what it does. [`checker`] is the judge of what
-//! it promised, and [`load`] what it is judged under: [`crash`], [`failpoints`], [`disk`], [`drain`]
-//! and [`startup`] are what can go wrong around it, [`hostile`] what can go wrong inside.
+//! [`service`] starts it; [`calls`], [`events`] and [`packages`] say what it does. [`checker`] is the
+//! judge of what it promised, and [`load`] what it is judged under: [`crash`], [`failpoints`],
+//! [`disk`], [`drain`] and [`startup`] are what can go wrong around it, [`hostile`] what can go wrong
+//! inside.
 //!
 //! Slow ones (`SLOW_TESTS=1`) do more of the same: more kills, more points in time.
 
@@ -20,5 +21,6 @@ mod events;
 mod failpoints;
 mod hostile;
 mod load;
+mod packages;
 mod service;
 mod startup;

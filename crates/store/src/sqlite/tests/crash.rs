@@ -53,7 +53,7 @@ fn acknowledged_until_killed(mut child: Child, count: usize) -> Vec<EventId> {
     acknowledged
 }
 
-async fn missing(folder: &Path, acknowledged: &[EventId]) -> usize {
+pub(super) async fn missing(folder: &Path, acknowledged: &[EventId]) -> usize {
     let w = open(folder);
     let mut missing = 0;
     for id in acknowledged {

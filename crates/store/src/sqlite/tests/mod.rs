@@ -2,6 +2,8 @@
 
 mod crash;
 mod files;
+mod flips;
+mod fsync;
 mod full;
 mod machine;
 
