@@ -88,6 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn service_worker_sandbox_and_ledger_are_measured() {
+        let found = programs(&tools::root()).unwrap();
+        for name in ["ledger", "sandbox", "service", "worker"] {
+            assert!(found.iter().any(|it| it == name), "{name} is not among {found:?}");
+        }
+    }
+
+    #[test]
     fn words_select_programs_or_filter_within_them() {
         let all = ["ledger".to_owned(), "warm".to_owned()];
         assert_eq!(choose(&all, &[]), (vec!["ledger", "warm"], vec![]));

@@ -20,6 +20,8 @@ pub mod limits;
 pub mod name;
 pub mod pattern;
 pub mod retry;
+pub mod schedule;
+pub mod transform;
 
 pub use clock::{Clock, Timestamp};
 pub use digest::Digest;
@@ -29,3 +31,5 @@ pub use function::{Config, Function, Version};
 pub use id::{EventId, FunctionId, InvocationId, ReplayId, WorkerId};
 pub use name::{FunctionName, Handler, Invalid, KeyName, Project, RuntimeName, TriggerName};
 pub use pattern::Pattern;
+pub use schedule::Schedule;
+pub use transform::Transform;

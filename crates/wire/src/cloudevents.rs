@@ -1,10 +1,11 @@
-//! Events as they cross HTTP: CloudEvents 1.0 in structured, batched and binary mode.
+//! Events as they cross HTTP or AMQP: CloudEvents 1.0 in structured, batched and binary mode.
 //!
 //! A request's [`mode`] follows from its content type and headers. [`structured`] and [`batch`]
 //! read records, [`binary`] puts one together from `ce-` headers and a body; each gives
 //! [`model::Event`]s, whose record is *canonical*: compact JSON, members in one order, extensions
 //! sorted. Data keeps its digits and its order; only white space between tokens goes.
-//! [`read`] does all of this by mode.
+//! [`read`] does all of this by mode. Over AMQP ([`binary_amqp`]) a message's properties take the
+//! place of `ce-` headers; what a message in another format says is put together by [`compose`].
 //!
 //! Somebody with curl and no SDK sends `{"type", "source", "data"}` as plain JSON. That is
 //! [`Mode::Plain`]: what the specification asks for and only a program would care about comes
@@ -22,6 +23,8 @@ mod malformed;
 mod members;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use model::{Event, limits};
 
@@ -142,15 +145,69 @@ pub fn binary<'a>(
     for (name, value) in headers {
         let Some(name) = header::attribute_name(name) else { continue };
         let name = name.to_ascii_lowercase();
-        if name == "datacontenttype" {
-            let why = "in binary mode the header Content-Type says it".into();
-            return Err(Malformed::Attribute { name, why });
-        }
         match header::decode(value) {
-            Ok(text) => draft.add(name.into(), Scalar::Text(text.into()))?,
+            Ok(text) => add_header(&mut draft, name, text.into())?,
             Err(why) => return Err(Malformed::Attribute { name, why: why.into() }),
         }
     }
+    add_body(&mut draft, content_type, body)?;
+    draft.finish(defaults)
+}
+
+/// Whether an application property of a message is one of an event's attributes.
+pub fn is_amqp_attribute(name: &str) -> bool {
+    header::amqp_attribute_name(name).is_some()
+}
+
+/// [`binary`] by the AMQP binding: attributes are the application properties `cloudEvents:NAME`
+/// or `cloudEvents_NAME`, whose values are text as it is, with nothing quoted or escaped. Other
+/// properties are not looked at. A time must have been written as RFC 3339.
+pub fn binary_amqp<'a>(
+    properties: impl IntoIterator<Item = (&'a str, &'a str)>,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<Event, Malformed> {
+    size("body", body.len(), limits::EVENT_BYTES)?;
+    let mut draft = Draft::default();
+    for (name, value) in properties {
+        let Some(name) = header::amqp_attribute_name(name) else { continue };
+        add_header(&mut draft, name.to_owned(), value.into())?;
+    }
+    add_body(&mut draft, content_type, body)?;
+    draft.finish(None)
+}
+
+/// An event out of attributes that were found elsewhere and of data in JSON; `specversion` is
+/// ours.
+pub(crate) fn compose(attributes: &[(&'static str, &str)], data: &str) -> Result<Event, Malformed> {
+    let mut draft = Draft::default();
+    for (name, value) in [("specversion", "1.0")].iter().chain(attributes) {
+        draft.add((*name).into(), Scalar::Text((*value).into()))?;
+    }
+    // One level is the record's own.
+    draft.data = members::document(json::text(data.as_bytes(), limits::JSON_DEPTH - 1)?)?;
+    draft.finish(None)
+}
+
+/// An attribute in binary mode.
+fn add_header<'a>(
+    draft: &mut Draft<'a>,
+    name: String,
+    value: Cow<'a, str>,
+) -> Result<(), Malformed> {
+    if name == "datacontenttype" {
+        let why = "in binary mode the header Content-Type says it".into();
+        return Err(Malformed::Attribute { name, why });
+    }
+    draft.add(name.into(), Scalar::Text(value))
+}
+
+/// The data in binary mode, and what it is.
+fn add_body<'a>(
+    draft: &mut Draft<'a>,
+    content_type: Option<&'a str>,
+    body: &'a [u8],
+) -> Result<(), Malformed> {
     if let Some(content_type) = content_type {
         draft.add("datacontenttype".into(), Scalar::Text(content_type.into()))?;
     }
@@ -166,7 +223,7 @@ pub fn binary<'a>(
             _ => Data::Bytes(body),
         }
     };
-    draft.finish(defaults)
+    Ok(())
 }
 
 fn first_token(bytes: &[u8]) -> Option<u8> {

@@ -226,8 +226,8 @@ impl Lab {
         let id = self.next_id();
         self.sender.create(id, runtime, limits).unwrap();
         match self.message(id) {
-            Message::Created { pid, channel, stdout, stderr, setup, .. } => {
-                Guest::new(self, id, pid, channel, stdout, stderr, setup)
+            Message::Created { pid, channel, stdout, stderr, .. } => {
+                Guest::new(self, id, pid, channel, stdout, stderr)
             }
             other => panic!("not created: {other:?}"),
         }
@@ -269,7 +269,6 @@ pub(crate) struct Guest<'lab> {
     pub(crate) channel: BufReader<UnixStream>,
     pub(crate) stdout: File,
     pub(crate) stderr: File,
-    pub(crate) setup: Duration,
 }
 
 #[derive(Debug)]
@@ -287,12 +286,11 @@ impl<'lab> Guest<'lab> {
         channel: OwnedFd,
         stdout: OwnedFd,
         stderr: OwnedFd,
-        setup: Duration,
     ) -> Guest<'lab> {
         let channel = UnixStream::from(channel);
         channel.set_read_timeout(Some(PATIENCE)).unwrap();
         let channel = BufReader::new(channel);
-        Guest { lab, id, pid, channel, stdout: stdout.into(), stderr: stderr.into(), setup }
+        Guest { lab, id, pid, channel, stdout: stdout.into(), stderr: stderr.into() }
     }
 
     pub(crate) fn send(&mut self, script: &str) {

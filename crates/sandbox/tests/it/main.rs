@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "the runner speaks as the standard one does")]
 #![expect(clippy::unwrap_used, reason = "all of this is tests, which clippy cannot tell here")]
 
-mod bench;
 mod harness;
 mod hostile;
 mod life;
@@ -25,6 +24,5 @@ fn main() -> std::process::ExitCode {
     hostile::tests(&mut runner);
     server::tests(&mut runner);
     unprivileged::tests(&mut runner);
-    bench::tests(&mut runner);
     runner.finish()
 }

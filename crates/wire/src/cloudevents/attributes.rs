@@ -286,7 +286,7 @@ fn is_rfc3339(text: &str) -> bool {
 }
 
 /// A sender's text, cut to a length that fits a message.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),

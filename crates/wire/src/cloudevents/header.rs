@@ -1,9 +1,15 @@
-//! What HTTP headers hold: attributes in binary mode, and content types.
+//! What HTTP headers and a message's properties hold: attributes in binary mode, and content types.
 
 /// The attribute that a header stands for, as it is spelled there.
 pub(super) fn attribute_name(header: &str) -> Option<&str> {
     let prefix = header.get(..3)?;
     if prefix.eq_ignore_ascii_case("ce-") { header.get(3..) } else { None }
+}
+
+/// The attribute that a message's application property stands for. The binding knows two prefixes:
+/// the first came first, and brokers that take no colon have the second.
+pub(super) fn amqp_attribute_name(property: &str) -> Option<&str> {
+    ["cloudEvents:", "cloudEvents_"].iter().find_map(|prefix| property.strip_prefix(prefix))
 }
 
 /// A header's value as the HTTP binding says: unquoted if it is a quoted string, then one round

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Malformed;
-use super::attributes::{Data, Draft, Scalar};
+use super::attributes::{Data, Draft, Scalar, clip};
 use crate::json::{self, NotJson};
 
 /// The records of a list, at most `most`.
@@ -75,7 +75,7 @@ pub(super) fn document(text: &str) -> Result<Data<'_>, Malformed> {
 
 /// An attribute's value. Only strings, whole numbers and booleans have a form as a header.
 fn scalar<'a>(name: &str, value: &'a str) -> Result<Scalar<'a>, Malformed> {
-    let refused = |why: &str| Malformed::Attribute { name: name.to_owned(), why: why.to_owned() };
+    let refused = |why: &str| Malformed::Attribute { name: clip(name), why: why.to_owned() };
     match value.as_bytes().first() {
         Some(b'"') => match serde_json::from_str(value) {
             Ok(Text(text)) => Ok(Scalar::Text(text)),

@@ -519,7 +519,8 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 fn attribute_text() -> impl Strategy<Value = String> {
-    let accepted = |c: char| !c.is_control() && u32::from(c) & 0xFFFE != 0xFFFE;
+    let noncharacter = |c| matches!(c, 0xFDD0..=0xFDEF) || c & 0xFFFE == 0xFFFE;
+    let accepted = move |c: char| !c.is_control() && !noncharacter(u32::from(c));
     proptest::collection::vec(any::<char>(), 1..20).prop_map(move |chars| {
         let kept: String = chars.into_iter().filter(|c| accepted(*c)).collect();
         if kept.is_empty() { "x".into() } else { kept }
@@ -599,6 +600,18 @@ proptest! {
         let event = binary(headers, content_type, &body, None).unwrap();
         let expected = structured(serde_json::to_string(&as_text).unwrap().as_bytes(), None).unwrap();
         prop_assert_eq!(event, expected);
+    }
+}
+
+/// A refusal is kept, logged and sent back: it must not be as long as what it refuses.
+#[test]
+fn a_refusal_does_not_repeat_a_long_name() {
+    let name = "n".repeat(100_000);
+    for value in ["{}", "[]", "1.5", r#""\ud800""#, r#""x""#, "7", "null"] {
+        let body = with(&format!(r#","{name}":{value}"#));
+        let why = structured(body.as_bytes(), None).expect_err(value);
+        assert_eq!(why.code(), "event.bad_attribute", "{value}");
+        assert!(why.to_string().len() < 1_000, "{value}: {} bytes", why.to_string().len());
     }
 }
 
@@ -693,7 +706,9 @@ fn mutated_requests_are_answered_without_a_panic() {
                     }
                 }
                 Err(why) => {
-                    assert!(why.code().starts_with("event.") && !why.to_string().is_empty())
+                    let said = why.to_string();
+                    assert!(why.code().starts_with("event."), "{said}");
+                    assert!((1..1_000).contains(&said.len()), "{said}");
                 }
             }
         }

@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 
 use super::*;
 
+mod mutated;
+mod naive;
+
 fn whole(mut outgoing: Outgoing) -> Bytes {
     outgoing.copy_to_bytes(outgoing.remaining())
 }
