@@ -19,6 +19,11 @@ const BANNED: &[(&str, &str)] = &[
     ("paste", "is no longer maintained"),
 ];
 
+/// Crates that Cargo.lock lists for one that can use them, whether it does or not: a feature of the
+/// form `other?/feature` is enough. They are banned as soon as anybody else asks for them, and whoever
+/// switches them on does: rustls asks for ring itself if it is to use it.
+const LISTED_FOR: &[(&str, &str)] = &[("ring", "rustls-webpki")];
+
 pub(crate) fn holds_no_banned_crate(tree: &Tree) -> Vec<Finding> {
     let Some(lock) = tree.file(PATH) else {
         return vec![Finding::missing(
@@ -31,9 +36,22 @@ pub(crate) fn holds_no_banned_crate(tree: &Tree) -> Vec<Finding> {
     });
     let banned = names.filter_map(|(number, name)| {
         let (_, why) = BANNED.iter().find(|(banned, _)| *banned == name)?;
+        let listed_for = LISTED_FOR.iter().find(|(listed, _)| *listed == name);
+        if listed_for.is_some_and(|(_, by)| askers(&lock.text, name).all(|asker| asker == *by)) {
+            return None;
+        }
         Some(Finding::new(lock, number, format!("{name} is banned: {why}")))
     });
     banned.collect()
+}
+
+/// The packages that name it among their dependencies; with a version behind it, if there are two.
+fn askers<'a>(lock: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let wanted = [format!("\"{name}\""), format!("\"{name} ")];
+    let names = move |line: &str| wanted.iter().any(|it| line.trim_start().starts_with(it));
+    lock.split("[[package]]")
+        .filter(move |package| package.lines().any(&names))
+        .filter_map(|package| package.trim_start().strip_prefix("name = \"")?.split('"').next())
 }
 
 #[cfg(test)]
@@ -42,12 +60,25 @@ mod tests {
 
     #[test]
     fn a_banned_crate_is_found_by_its_whole_name() {
-        let text = "[[package]]\nname = \"ring\"\n\n[[package]]\nname = \"string\"\n\
+        let text = "[[package]]\nname = \"atty\"\n\n[[package]]\nname = \"string\"\n\
                     dependencies = [\n \"paste\",\n]\n";
         let found = holds_no_banned_crate(&Tree::of(&[(PATH, text)]));
         assert_eq!(found.len(), 1);
-        assert!(found[0].to_string().starts_with("Cargo.lock:2: ring is banned"), "{found:?}");
+        assert!(found[0].to_string().starts_with("Cargo.lock:2: atty is banned"), "{found:?}");
         assert_eq!(holds_no_banned_crate(&Tree::default()).len(), 1);
+    }
+
+    #[test]
+    fn a_crate_that_is_only_listed_is_banned_once_somebody_else_asks() {
+        let package = |name: &str, dependency: &str| {
+            format!("[[package]]\nname = \"{name}\"\ndependencies = [\n \"{dependency}\",\n]\n\n")
+        };
+        let ring = "[[package]]\nname = \"ring\"\n\n".to_owned();
+        let found = |text: String| holds_no_banned_crate(&Tree::of(&[(PATH, &text)])).len();
+        let listed = ring + &package("rustls-webpki", "ring") + &package("a", "ring-buffer");
+        assert_eq!(found(listed.clone()), 0);
+        assert_eq!(found(listed.clone() + &package("rustls", "ring")), 1);
+        assert_eq!(found(listed + &package("b", "ring 0.17.14")), 1);
     }
 
     #[test]
