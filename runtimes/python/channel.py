@@ -85,9 +85,10 @@ class Channel:
         """Sends a frame that is metadata alone. A lone surrogate becomes "?": the worker reads these."""
         self._write(kind, encode_text(meta).encode("utf-8", "replace"), b"")
 
-    def send_answer(self, kind, invocation, payload):
-        """Sends the answer of one call."""
-        self._write(kind, b'{"invocation":' + encode(invocation) + b"}", payload)
+    def send_answer(self, kind, invocation, payload, effects=None):
+        """Sends the answer of one call, and the events that it sends, which are JSON already."""
+        sent = b',"effects":[' + b",".join(effects) + b"]" if effects else b""
+        self._write(kind, b'{"invocation":' + encode(invocation) + sent + b"}", payload)
 
     def _write(self, kind, meta, payload):
         if getpid() != self.pid:

@@ -1,16 +1,29 @@
 """What a handler learns about its call: the second argument, shaped like that of AWS Lambda.
 
 `describe` sets once what is the same for every call of a sandbox; a `Context` adds what is not.
-Beyond AWS's there are `event_id`, `trigger`, `attempt` and `project`.
+Beyond AWS's there are `event_id`, `trigger`, `attempt` and `project`, and `send`: events that are sent
+if, and only if, the call succeeds. They travel beside its answer and are committed with it.
 """
 
 import os
 from time import time  # bound early: tests like to patch the module
 
+from channel import encode
+
+# What one call may send: more is refused at once, where the handler can still do something about it.
+MAX_EFFECTS = 100
+MAX_EFFECTS_BYTES = 128 * 1024  # half of what a frame's metadata may have
+
+
+class TooManyEffects(Exception):
+    """The handler sent more than one call may."""
+
 
 class Context:
     function_name = function_version = invoked_function_arn = memory_limit_in_mb = None
     log_group_name = log_stream_name = project = None
+    _effects = None  # of this call, as JSON; most send nothing
+    _effects_bytes = 0
     _traced = False  # whether the last call left a trace in the environment
 
     def __init__(self, call):
@@ -33,6 +46,35 @@ class Context:
     def get_remaining_time_in_millis(self):
         """How long this call may still run. Measured against the deadline that all of Lambent keeps."""
         return max(0, int(self._deadline_ms - time() * 1000))
+
+    def send(self, type, data=None, source=None, id=None, subject=None):
+        """Sends an event to this project's triggers if this call succeeds; otherwise it was never sent.
+
+        Without a `source` it is `lambent:function/` and this function's name; without an `id` one that
+        is the same in every attempt that sends the same, so that it arrives once.
+        """
+        event = {"type": type}
+        for name, value in (("source", source), ("id", id), ("subject", subject)):
+            if value is not None:
+                event[name] = value
+        for name, value in event.items():
+            if not isinstance(value, str):
+                raise TypeError("an event's %s must be a string, not %r" % (name, value))
+            value.encode("utf-8")  # a lone surrogate is no text: UnicodeEncodeError says where
+        if not type:
+            raise ValueError("an event's type must not be empty")
+        if data is not None:
+            event["data"] = data
+        encoded = encode(event)  # now: what the handler does to the data afterwards is its own business
+        effects = self._effects if self._effects is not None else []
+        size = self._effects_bytes + len(encoded)
+        if len(effects) >= MAX_EFFECTS or size > MAX_EFFECTS_BYTES:
+            raise TooManyEffects(
+                "this would be event %d of %d bytes in all, and one call may send %d of %d bytes: send a reference "
+                "to what is large" % (len(effects) + 1, size, MAX_EFFECTS, MAX_EFFECTS_BYTES)
+            )
+        effects.append(encoded)
+        self._effects, self._effects_bytes = effects, size
 
     def log(self, message):
         """As in AWS: writes to the function's log."""

@@ -112,6 +112,7 @@ def serve(wire, handler, flush):
         failed = None
         try:
             answer = run(handler, payload, about, flush)
+            effects = about._effects
         except Fault as fault:
             failed = fault.meta(invocation)
         # What the call held is let go before its answer, so that what destructors print is still
@@ -119,10 +120,10 @@ def serve(wire, handler, flush):
         call = payload = about = None
         flush()
         if failed is None:
-            wire.send_answer(RESPONSE, invocation, answer)
+            wire.send_answer(RESPONSE, invocation, answer, effects)
         else:
             wire.send(ERROR, failed)
-        answer = None
+        answer = effects = None
 
 
 def run(handler, payload, about, flush):
@@ -144,6 +145,8 @@ def run(handler, payload, about, flush):
         status = exit_status(stop)
         flush()
         _exit(status)
+    except context.TooManyEffects as error:
+        raise Fault("Function.TooManyEffects", faults.text(error)) from None
     except BaseException:
         raise faults.raised(sys.exc_info()) from None
 

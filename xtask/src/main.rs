@@ -2,9 +2,9 @@
 //!
 //! One program with the standard library alone, so that a fresh machine needs cargo and nothing
 //! else, and so that it builds before anything else does. Each task is a module: [`demo`] shows
-//! the main job, [`test`] runs every test and counts, [`bench`] measures, [`tidy`] holds the
-//! repository to what its documents say, [`docs`] writes the generated pages, [`ci`] is all of it
-//! in the order in which a mistake is found cheapest.
+//! the main job, [`test`] runs every test and counts, [`bench`] measures, [`fuzz`] looks for inputs
+//! that break a promise, [`tidy`] holds the repository to what its documents say, [`docs`] writes the
+//! generated pages, [`ci`] is all that must pass, in the order in which a mistake is found cheapest.
 //!
 //! What it does not do: it installs nothing (`.ci/run` does, on a bare machine) and it publishes
 //! nothing.
@@ -20,6 +20,7 @@ mod ci;
 mod demo;
 mod docs;
 mod failure;
+mod fuzz;
 mod http;
 mod json;
 mod tally;
@@ -37,6 +38,8 @@ usage: cargo xtask TASK
   demo              build lambent, start it, deploy a function, call it, send it an event
   test [--slow]     every test of the workspace; --slow adds the long ones
   bench [NAME…]     the benchmarks, or those named; other words filter within them
+  fuzz [TARGET] [SECONDS]
+                    the fuzz targets, or one of them, each for 60 s or as long as you say
   tidy              what the documents promise about the code
   docs [--check]    write the generated pages of docs/reference, or see whether they are fresh
   ci                everything that must pass before a commit";
@@ -61,6 +64,7 @@ fn dispatch(words: &[String]) -> Outcome {
         ["test"] => test::run(false),
         ["test", "--slow"] => test::run(true),
         ["bench", names @ ..] => bench::run(names),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["tidy"] => tidy::run(),
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),

@@ -118,6 +118,11 @@ impl Auth {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
+    /// Whether everybody is served now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
     /// Whether everybody is served now, and then whether in one project only.
     fn open(&self) -> Option<bool> {
         match self.keyless {

@@ -4,8 +4,9 @@
 //! retried by us. A caller who hangs up changes nothing: the attempt ends, and its record is kept
 //! ([`crate::finish`]). The answer does not wait for the record's fsync (a
 //! `kill -9` in that moment loses the record of a call that was answered, never an accepted
-//! event), with one exception: a call with an idempotency key is answered after its record is
-//! safe, because that record is what a second caller will be answered from. Who reads the ledger
+//! event), with two exceptions: a call with an idempotency key is answered after its record is
+//! safe, because that record is what a second caller will be answered from; and so is one whose
+//! handler asked to send something, because that is committed with it. Who reads the ledger
 //! afterwards sees the call all the same: reads wait for the records that are on their way
 //! ([`crate::recorder`]).
 //!
@@ -27,6 +28,7 @@ use wire::worker::{FunctionSpec, Job, Report};
 use crate::catalogue::{self, Entry};
 use crate::finish::Finish;
 use crate::gate::{Full, Permit};
+use crate::outbox::effects;
 use crate::{Control, metrics, recorder, settle};
 
 /// How long a call may wait for a sandbox before it is refused with 429: longer than making one
@@ -100,8 +102,10 @@ impl Control {
             live_log: None,
         };
         store::failpoint!("call.before_run");
-        let report = self.worker.run(job).await;
+        let mut report = self.worker.run(job).await;
         store::failpoint!("call.before_record");
+        let name = &call.entry.function.name;
+        let send = effects::take(&*self.clock, name, call.id, || 0, &mut report);
         drop(call.permit);
         metrics::call(self.clock.now().since(call.began));
         metrics::attempt(report.outcome.as_ref().err());
@@ -117,11 +121,19 @@ impl Control {
             // It did not run: the caller shall come again, with the same key.
             self.give_back(key.take(), call.id).await;
         }
-        let record = record(&call.entry, &call.spec, call.id, call.began, key, report);
-        if record.key.is_some() {
-            // Safe before the answer goes out: a second caller is answered from it. If the disk is
-            // full, this one is answered all the same, and a second waits until there is room.
+        let sends = !send.is_empty();
+        let record = CallRecord {
+            send,
+            ..record(&call.entry, &call.spec, call.id, call.began, key, report)
+        };
+        if record.key.is_some() || sends {
+            // Safe before the answer goes out: a second caller is answered from it, and what the
+            // handler asked to send is not lost. If the disk is full, this one is answered all the
+            // same, and a second waits until there is room.
             recorder::record_or_try_on(&self.store, record, &self.tasks).await;
+            if sends {
+                self.outbox.wake();
+            }
         } else {
             self.recorder.put(record).await;
         }
@@ -203,6 +215,8 @@ impl Control {
             function: entry.function.id,
             function_name: entry.function.name.clone(),
             trigger: None,
+            lane: None,
+            ordering_key: None,
             origin: Origin::AsyncCall,
             replay: None,
             version: call.version,
@@ -362,11 +376,13 @@ fn record(
             memory_peak_bytes: report.memory_peak_bytes,
             fault,
             log_dropped_bytes: report.log_dropped_bytes,
+            batch: None,
         },
         result,
         result_bytes,
         log: report.log,
         key,
+        send: Vec::new(),
     }
 }
 

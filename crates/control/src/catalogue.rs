@@ -4,12 +4,17 @@
 //! operations of [`crate::deploy`]. Readers get shared, immutable entries; a deploy replaces the
 //! entry, and attempts that still run keep the one that they began with. The count of running
 //! attempts ([`Gauge`]) belongs to the function and outlives its versions.
+//!
+//! The table that routes a project's events is made of all its triggers when the first event after
+//! a change asks for it, and outside of the lock: ten thousand triggers take milliseconds, which
+//! neither those who set them one after the other nor other projects should wait for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use model::function::Trigger;
 use model::{Function, FunctionId, FunctionName, Project, Version};
+use store::Destinations;
 use wire::worker::FunctionSpec;
 
 use crate::gate::Gauge;
@@ -22,8 +27,15 @@ pub struct Entry {
     /// The latest version, as a worker wants it.
     pub spec: Arc<FunctionSpec>,
     pub triggers: Vec<Arc<Trigger>>,
+    pub destinations: Arc<Destinations>,
     pub gauge: Arc<Gauge>,
     pub project_gauge: Arc<Gauge>,
+}
+
+impl Entry {
+    pub fn trigger(&self, name: &model::TriggerName) -> Option<&Arc<Trigger>> {
+        self.triggers.iter().find(|trigger| trigger.name == *name)
+    }
 }
 
 /// Everything of everyone; each look-up names its project.
@@ -41,7 +53,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Tenant {
     functions: HashMap<FunctionName, Arc<Entry>>,
-    routes: Arc<Routes>,
+    /// Made of these functions' triggers when they are asked for.
+    routes: Arc<OnceLock<Arc<Routes>>>,
     gauge: Arc<Gauge>,
 }
 
@@ -53,7 +66,6 @@ impl Catalogue {
             let triggers = triggers.into_iter().map(Arc::new).collect();
             state.put(function, triggers);
         }
-        state.projects.values_mut().for_each(Tenant::reroute);
         drop(state);
         catalogue
     }
@@ -68,16 +80,23 @@ impl Catalogue {
 
     /// What routes an event of this project.
     pub fn routes(&self, project: &Project) -> Arc<Routes> {
-        self.read().projects.get(project).map(|tenant| tenant.routes.clone()).unwrap_or_default()
+        let (routes, functions) = {
+            let state = self.read();
+            let Some(tenant) = state.projects.get(project) else { return Arc::default() };
+            if let Some(routes) = tenant.routes.get() {
+                return routes.clone();
+            }
+            (tenant.routes.clone(), tenant.functions.values().cloned().collect::<Vec<_>>())
+        };
+        routes.get_or_init(|| Arc::new(Routes::new(functions.iter()))).clone()
     }
 
     /// A new function, or a new version of one.
     pub fn put_function(&self, function: Function) -> Arc<Entry> {
         let mut state = self.write();
         let triggers = state.by_id.get(&function.id).map(|entry| entry.triggers.clone());
-        let entry = state.put(function, triggers.unwrap_or_default());
-        state.reroute(&entry.function.project);
-        entry
+        // Its triggers are as they were, if it had any: the routes stay.
+        state.put(function, triggers.unwrap_or_default())
     }
 
     pub fn put_trigger(&self, trigger: Trigger) {
@@ -88,6 +107,13 @@ impl Catalogue {
                 None => triggers.push(trigger),
             }
         });
+    }
+
+    pub fn put_destinations(&self, function: FunctionId, destinations: Destinations) {
+        let mut state = self.write();
+        let Some(entry) = state.by_id.get(&function).cloned() else { return };
+        let triggers = entry.triggers.clone();
+        state.put_with(entry.function.clone(), triggers, Arc::new(destinations));
     }
 
     pub fn remove_trigger(&self, function: FunctionId, name: &model::TriggerName) {
@@ -131,7 +157,18 @@ impl Catalogue {
 }
 
 impl State {
+    /// Its destinations stay as they are.
     fn put(&mut self, function: Function, triggers: Vec<Arc<Trigger>>) -> Arc<Entry> {
+        let destinations = self.by_id.get(&function.id).map(|entry| entry.destinations.clone());
+        self.put_with(function, triggers, destinations.unwrap_or_default())
+    }
+
+    fn put_with(
+        &mut self,
+        function: Function,
+        triggers: Vec<Arc<Trigger>>,
+        destinations: Arc<Destinations>,
+    ) -> Arc<Entry> {
         let tenant = self.projects.entry(function.project.clone()).or_default();
         let gauge = self.by_id.get(&function.id).map(|entry| entry.gauge.clone());
         let entry = Arc::new(Entry {
@@ -139,6 +176,7 @@ impl State {
             gauge: gauge.unwrap_or_default(),
             project_gauge: tenant.gauge.clone(),
             triggers,
+            destinations,
             function,
         });
         tenant.functions.insert(entry.function.name.clone(), entry.clone());
@@ -155,7 +193,7 @@ impl State {
 
 impl Tenant {
     fn reroute(&mut self) {
-        self.routes = Arc::new(Routes::new(self.functions.values()));
+        self.routes = Arc::default();
     }
 }
 

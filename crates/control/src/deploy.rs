@@ -12,7 +12,8 @@ use bytes::Bytes;
 use model::function::{Code as PackageCode, Digest, Trigger};
 use model::name::Invalid;
 use model::{
-    Config, FunctionId, FunctionName, Handler, Pattern, Project, RuntimeName, TriggerName, limits,
+    Config, Delivery, FunctionId, FunctionName, Handler, Pattern, Project, RuntimeName,
+    TriggerName, limits,
 };
 use package::Summary;
 use store::Deploy;
@@ -173,6 +174,7 @@ impl Control {
         function: &FunctionName,
         name: &TriggerName,
         pattern: &str,
+        delivery: Delivery,
     ) -> Result<(Arc<Trigger>, bool), Problem> {
         self.accepts_work()?;
         let entry = self.entry(project, function)?;
@@ -190,7 +192,7 @@ impl Control {
         }
         let created_at = old.map_or_else(|| self.clock.now(), |old| old.created_at);
         let name = name.clone();
-        let trigger = Trigger { function: entry.function.id, name, pattern, created_at };
+        let trigger = Trigger { function: entry.function.id, name, pattern, delivery, created_at };
         if !self.stored(self.store.put_trigger(&trigger).await)? {
             return Err(no_function(function));
         }

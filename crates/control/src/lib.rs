@@ -5,7 +5,8 @@
 //! triggers, the store keeps it, [`dispatch`] gives each invocation its turn, [`attempt`] has a
 //! worker run it, [`settle`] decides what the ledger says of it. [`call`] is the short way of a
 //! synchronous call, [`recorder`] brings its record into the ledger. Beside them: [`deploy`] and [`catalogue`] (what can run), [`gate`] (how much
-//! may run at once), [`replay`], [`reconcile`] (what converges by itself), [`auth`] and [`http`].
+//! may run at once), [`replay`], [`dry_run`], [`sources`] (queues that events are read from), [`outbox`] (what goes out because of an outcome), [`reconcile`] (what converges by
+//! itself), [`auth`] and [`http`].
 //!
 //! Invariants: a fact is written before its effect; decisions (`route`, `settle`, and `retry` in
 //! the model) are pure; reconcilers take no argument; control knows a worker only as
@@ -17,24 +18,28 @@ pub mod call;
 pub mod catalogue;
 pub mod deploy;
 pub mod dispatch;
+mod dry_run;
 mod finish;
 pub mod gate;
 pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod metrics;
+mod outbox;
 mod query;
 mod reconcile;
 mod recorder;
-pub mod replay;
+mod replay;
 pub mod route;
 pub mod settle;
+pub mod sources;
 mod turns;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Clock, Timestamp, WorkerId, limits};
+use model::{Clock, Project, Timestamp, WorkerId, limits};
 use store::Store;
 use store::blobs::Blobs;
 use tokio::sync::Notify;
@@ -47,22 +52,40 @@ use catalogue::Catalogue;
 use dispatch::Dispatcher;
 use gate::Gate;
 use health::Health;
+use outbox::Outbox;
 use recorder::Recorder;
+use replay::Replays;
+use sources::Sources;
+use sources::secrets::Secrets;
 
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Attempts of one project at once.
     pub project_concurrency: u32,
+    /// Turns that a project gets to one of another's, while both have work; 1 where none is given.
+    pub project_weights: BTreeMap<Project, u32>,
     /// How long ended invocations, their logs and their events are kept.
     pub retention: Duration,
+    /// Whether whoever has a project's key may make sources that deliver to any project.
+    pub shared_sources: bool,
+    /// Whether destinations may be on this machine and in private networks.
+    pub destinations_private: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         // Two weeks: long enough to look into last week's failure.
         let retention = Duration::from_secs(14 * 24 * 3_600);
-        Self { project_concurrency: limits::PROJECT_CONCURRENCY, retention }
+        let project_concurrency = limits::PROJECT_CONCURRENCY;
+        let project_weights = BTreeMap::new();
+        Self {
+            project_concurrency,
+            project_weights,
+            retention,
+            shared_sources: false,
+            destinations_private: false,
+        }
     }
 }
 
@@ -83,6 +106,9 @@ pub struct Control {
     pub(crate) held: attempt::Held,
     pub(crate) health: Health,
     pub(crate) recorder: Recorder,
+    pub(crate) sources: Sources,
+    pub(crate) replays: Replays,
+    pub(crate) outbox: Outbox,
     /// Attempts, calls and claims on their way: a drain waits for them.
     pub(crate) tasks: TaskTracker,
     /// Set when no new work is taken.
@@ -98,6 +124,7 @@ impl Control {
         worker: Arc<dyn Worker>,
         clock: Arc<dyn Clock>,
         settings: Settings,
+        secrets: Secrets,
     ) -> Result<Arc<Self>, store::Error> {
         let id = WorkerId::new(&*clock);
         let now = clock.now();
@@ -106,20 +133,33 @@ impl Control {
             metrics::redelivered(interrupted);
             tracing::warn!(interrupted, "attempts of a process that ended are made again");
         }
-        let catalogue = Catalogue::new(store.catalogue().await?);
+        let deployed = store.catalogue().await?;
+        let destinations: Vec<_> =
+            deployed.iter().map(|it| (it.function.id, it.destinations.clone())).collect();
+        let catalogue =
+            Catalogue::new(deployed.into_iter().map(|it| (it.function, it.triggers)).collect());
+        for (function, destinations) in destinations {
+            if destinations != store::Destinations::default() {
+                catalogue.put_destinations(function, destinations);
+            }
+        }
         let wake = Arc::new(Notify::new());
+        let weights = settings.project_weights.clone();
         let control = Arc::new(Self {
             id,
             started_at: now,
             gate: Gate::new(settings.project_concurrency, wake.clone()),
+            outbox: Outbox::new(settings.destinations_private),
             settings,
             recorder: Recorder::start(store.clone()),
+            sources: Sources::new(secrets),
+            replays: Replays::default(),
             store,
             blobs,
             worker,
             clock,
             catalogue,
-            dispatcher: Dispatcher::new(wake),
+            dispatcher: Dispatcher::new(wake, weights),
             held: attempt::Held::default(),
             health: Health::default(),
             tasks: TaskTracker::new(),
@@ -128,6 +168,11 @@ impl Control {
         reconcile::start(&control);
         let dispatching = control.clone();
         tokio::spawn(async move { dispatch::run(dispatching).await });
+        // Webhooks answer from the first request on.
+        control.read_sources().await?;
+        tokio::spawn(sources::run(control.clone()));
+        tokio::spawn(replay::run(control.clone()));
+        tokio::spawn(outbox::run(control.clone()));
         Ok(control)
     }
 

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use model::Timestamp;
 use model::invocation::Status;
-use store::Counts;
+use store::{Counts, Message, MessageOutcome, Purpose};
 
 /// Says what each metric means; called once at start.
 pub fn describe() {
@@ -36,13 +37,50 @@ pub fn describe() {
         Unit::Seconds,
         "Synchronous calls, from request to answer"
     );
+    sources();
+    messages();
     describe_gauge!("lambent_invocations_waiting", "Invocations that wait for an attempt");
     describe_gauge!("lambent_invocations_running", "Invocations that are leased");
     describe_gauge!("lambent_dead_letters", "Dead letters in the ledger");
+    describe_gauge!("lambent_damaged_rows", "Damaged rows of the ledger that were met");
     describe_gauge!(
         "lambent_oldest_unprocessed_seconds",
         Unit::Seconds,
         "Age of the oldest invocation that waits"
+    );
+}
+
+/// What goes out because invocations ended.
+fn messages() {
+    describe_counter!(
+        "lambent_messages_total",
+        "Tries to send a message, by purpose, kind of target and outcome"
+    );
+    describe_counter!("lambent_loops_stopped_total", "Messages given up for leading in a circle");
+    describe_gauge!("lambent_messages_waiting", "Messages that wait in the outbox");
+    describe_histogram!(
+        "lambent_message_delivery_seconds",
+        Unit::Seconds,
+        "From an outcome's commit until its message was taken"
+    );
+}
+
+/// Counted in `crate::sources::state`, with the labels of each source.
+fn sources() {
+    describe_counter!("lambent_source_messages_total", "Messages that came, redeliveries included");
+    describe_counter!("lambent_source_events_total", "Events of sources that were stored");
+    describe_counter!("lambent_source_duplicates_total", "Events that had been stored before");
+    describe_counter!("lambent_source_refused_total", "Messages put into the dead-letter queue");
+    describe_counter!("lambent_source_dropped_total", "Messages that were not for this source");
+    describe_counter!("lambent_source_redelivered_total", "Messages that had come before");
+    describe_counter!("lambent_source_reconnects_total", "Connections after the first");
+    describe_counter!("lambent_source_skipped_total", "Ticks of schedules that were left out");
+    describe_gauge!("lambent_source_connected", "Whether the source is connected and stores");
+    describe_gauge!("lambent_source_lag", "Messages that wait, at the broker or here");
+    describe_gauge!(
+        "lambent_source_oldest_unprocessed_seconds",
+        Unit::Seconds,
+        "Age of the oldest message that was received and is not stored yet"
     );
 }
 
@@ -89,6 +127,28 @@ pub(crate) fn call_record_lost() {
     counter!("lambent_call_records_lost_total").increment(1);
 }
 
+pub(crate) fn message(message: &Message, outcome: &MessageOutcome, now: Timestamp) {
+    let purpose = match message.purpose {
+        Purpose::Destination => "destination",
+        Purpose::Effect => "effect",
+    };
+    let outcome = match outcome {
+        MessageOutcome::Sent => {
+            histogram!("lambent_message_delivery_seconds").record(now.since(message.created_at));
+            "sent"
+        }
+        MessageOutcome::RetryAt { .. } => "retried",
+        MessageOutcome::GaveUp { .. } => "gave_up",
+    };
+    let kind = message.target.kind.clone();
+    counter!("lambent_messages_total", "purpose" => purpose, "kind" => kind, "outcome" => outcome)
+        .increment(1);
+}
+
+pub(crate) fn loop_stopped() {
+    counter!("lambent_loops_stopped_total").increment(1);
+}
+
 pub(crate) fn queue_wait(wait: Duration) {
     histogram!("lambent_queue_wait_seconds").record(wait);
 }
@@ -101,6 +161,8 @@ pub(crate) fn call(took: Duration) {
 pub(crate) fn ledger(counts: &Counts, oldest: Duration) {
     metrics::gauge!("lambent_invocations_waiting").set((counts.queued + counts.retrying) as f64);
     metrics::gauge!("lambent_invocations_running").set(counts.running as f64);
+    metrics::gauge!("lambent_messages_waiting").set(counts.messages_waiting as f64);
     metrics::gauge!("lambent_dead_letters").set(counts.dead as f64);
+    metrics::gauge!("lambent_damaged_rows").set(counts.damaged_rows as f64);
     metrics::gauge!("lambent_oldest_unprocessed_seconds").set(oldest.as_secs_f64());
 }

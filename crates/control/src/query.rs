@@ -83,7 +83,8 @@ impl Control {
         let now = self.clock.now();
         let redriven = self.stored(self.store.redrive(project, invocation.id, now).await)?;
         if redriven {
-            self.dispatcher.hint([(invocation.function, now)]);
+            let lane = (invocation.function, invocation.lane.clone());
+            self.dispatcher.hint_again([(lane, now)]);
         }
         Ok(redriven)
     }

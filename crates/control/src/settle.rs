@@ -3,7 +3,10 @@
 //!
 //! An attempt that succeeded ends its invocation; one that failed is tried again as
 //! [`model::retry`] says, or makes a dead letter. What ran and what follows are written together,
-//! so a crash never finds one without the other.
+//! so a crash never finds one without the other. [`batch`] does the same for an attempt that served
+//! several.
+
+mod batch;
 
 use bytes::Bytes;
 use model::fault::{Blame, Fault};
@@ -12,6 +15,8 @@ use model::retry::{self, Decision, History, Reason};
 use model::{Config, Timestamp, fault, limits};
 use store::{Claimed, Next, Settlement};
 use wire::worker::Report;
+
+pub use batch::of_batch;
 
 /// What the ledger shall say of a leased attempt that has ended.
 pub fn settlement(
@@ -42,11 +47,13 @@ pub fn settlement(
             memory_peak_bytes: report.memory_peak_bytes,
             fault: fault.map(capped),
             log_dropped_bytes: report.log_dropped_bytes,
+            batch: None,
         },
         next,
         result: result.and_then(kept),
         result_bytes,
         log: report.log,
+        send: Vec::new(),
     }
 }
 
@@ -70,12 +77,27 @@ pub fn given_up(
             memory_peak_bytes: None,
             fault: Some(fault),
             log_dropped_bytes: 0,
+            batch: None,
         },
         next: Next::GaveUp(reason),
         result: None,
         result_bytes: None,
         log: Vec::new(),
+        send: Vec::new(),
     }
+}
+
+/// The end of an attempt that was not made, since there was nothing to give to the handler: a failure
+/// as any other.
+pub fn refused(
+    claimed: &Claimed,
+    version: u32,
+    config: &Config,
+    now: Timestamp,
+    fault: Fault,
+) -> Settlement {
+    let next = after_failure(claimed, config, fault.blame, now);
+    Settlement { next, ..given_up(claimed, version, now, fault, "") }
 }
 
 /// The answer, if it is small enough to keep in the ledger.

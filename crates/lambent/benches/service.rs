@@ -25,6 +25,9 @@ const MANY_CALLS: u64 = 60_000;
 const DEPLOYS: usize = 200;
 const ACCEPTED: u64 = 40_000;
 const END_TO_END: u64 = 20_000;
+/// Events that wait at once, and how many of them come in one request.
+const BACKLOG: u64 = 1_000_000;
+const BACKLOG_BATCH: u64 = 500;
 /// No single load goes on for longer.
 const LOAD: Duration = Duration::from_secs(60);
 /// What was accepted is settled by then, at a tenth of the rate that is promised.
@@ -37,8 +40,11 @@ const ENDED: &str = "lambent_invocations_total";
 const WELL: &str = "status=\"succeeded\"";
 const BADLY: &str = "status=\"dead\"";
 
+/// Keeps its one place for longer than the measurement takes.
+const STUCK: &str = "import time\ndef handler(event, context):\n    time.sleep(800)\n";
 const HELLO: &str = "def handler(event, context):\n    return {\"hello\": event.get(\"name\")}\n";
 const CLOUDEVENT: &str = "application/cloudevents+json";
+const CLOUDEVENTS: &str = "application/cloudevents-batch+json";
 
 #[derive(Clone, Copy, Debug)]
 enum Figure {
@@ -49,10 +55,11 @@ enum Figure {
     AcceptMatched,
     EndToEnd,
     Idle,
+    Backlog,
 }
 
 impl Figure {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Warm,
         Self::Throughput,
         Self::Cold,
@@ -60,6 +67,7 @@ impl Figure {
         Self::AcceptMatched,
         Self::EndToEnd,
         Self::Idle,
+        Self::Backlog,
     ];
 
     fn name(self) -> &'static str {
@@ -71,7 +79,13 @@ impl Figure {
             Self::AcceptMatched => "events-accepted-matched",
             Self::EndToEnd => "events-end-to-end",
             Self::Idle => "idle-memory",
+            Self::Backlog => "backlog-memory",
         }
+    }
+
+    /// A million events are not sent three times.
+    fn rounds(self) -> usize {
+        if matches!(self, Self::Backlog) { 1 } else { ROUNDS }
     }
 }
 
@@ -125,7 +139,7 @@ async fn report(figure: Figure, bare: std::net::SocketAddr) -> Outcome {
     let server = Server::start().await?;
     server.deploy("hello", HELLO).await?;
     let (mut rounds, mut bares) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..figure.rounds() {
         bares.push(rig::bare::measure(bare).await?);
         rounds.push(measure(figure, &server, round).await?);
     }
@@ -174,6 +188,7 @@ async fn measure(figure: Figure, server: &Server, round: usize) -> Outcome<Vec<R
         }
         Figure::EndToEnd => end_to_end(server, round).await,
         Figure::Idle => idle(server).await,
+        Figure::Backlog => backlog(server).await,
     }
 }
 
@@ -319,6 +334,44 @@ async fn idle(server: &Server) -> Outcome<Vec<Reading>> {
     let kib: u64 = tree.iter().map(|(.., kib)| kib).sum();
     let value = kib as f64 / 1024.0;
     Ok(vec![Reading { what: "PSS of all processes", value, unit: "MiB", goal: Goal::AtMost(40.0) }])
+}
+
+/// How much memory it takes that a million events wait: those are on the disk.
+async fn backlog(server: &Server) -> Outcome<Vec<Reading>> {
+    let form = [("timeout_s", "900"), ("concurrency", "1")];
+    server.deploy_with("stuck", STUCK, &form).await?;
+    server
+        .ask("PUT", "/v1/functions/stuck/triggers/all", br#"{"pattern": {"type": ["b"]}}"#)
+        .await?;
+    let before = server_kib(server)?;
+    let load = Load {
+        connections: 4,
+        rate: None,
+        count: BACKLOG / BACKLOG_BATCH,
+        duration: Duration::from_secs(300),
+    };
+    let make = |number: u64, whole: &mut Vec<u8>| {
+        let events: Vec<String> = (0..BACKLOG_BATCH)
+            .map(|at| {
+                let id = number * BACKLOG_BATCH + at;
+                format!(r#"{{"specversion":"1.0","id":"{id}","source":"bench","type":"b"}}"#)
+            })
+            .collect();
+        let body = format!("[{}]", events.join(","));
+        whole.extend(request("POST", "/v1/events", CLOUDEVENTS, body.as_bytes()));
+    };
+    let outcome = offer(server.address, load, make).await.all(202)?;
+    println!("  {outcome}");
+    let after = server_kib(server)?;
+    println!("  {before} KiB before, {after} KiB with {BACKLOG} events that wait");
+    let value = after.saturating_sub(before) as f64 / 1024.0;
+    Ok(vec![Reading { what: "growth of the server", value, unit: "MiB", goal: Goal::AtMost(64.0) }])
+}
+
+/// Of the server's own process.
+fn server_kib(server: &Server) -> Outcome<u64> {
+    let tree = server.memory()?;
+    tree.first().map(|(.., kib)| *kib).ok_or_else(|| "the server is not there".into())
 }
 
 fn millis(what: &'static str, times: &Histogram, per_mille: u64, goal: Goal) -> Reading {

@@ -63,7 +63,7 @@ pub enum Command {
     Deploy(commands::deploy::Deploy),
     /// Call a function and print its answer
     Invoke(commands::invoke::Invoke),
-    /// Send events
+    /// Send events, or try what they would do
     #[command(subcommand)]
     Event(commands::event::Event),
     /// List functions
@@ -77,6 +77,15 @@ pub enum Command {
     /// List, set and remove triggers: the rules that send events to a function
     #[command(subcommand)]
     Trigger(commands::trigger::Trigger),
+    /// Set, show and remove destinations: where a function's outcomes are sent to
+    #[command(subcommand)]
+    Destination(commands::destination::Destination),
+    /// Run a function by the clock
+    #[command(subcommand)]
+    Schedule(commands::schedule::Schedule),
+    /// Add, list, show and remove sources: queues that are read, schedules, webhooks
+    #[command(subcommand)]
+    Source(commands::source::Source),
     /// Print the log of a function, or of one invocation
     Logs(commands::logs::Logs),
     /// List invocations, the newest first
@@ -202,8 +211,9 @@ macro_rules! exits {
     };
 }
 
-// Few, since a script can only do five things with a failure: look at the function's error, correct
-// the command, wait or start the service, make the missing thing, or call the operator. Finer codes
+// Few, since a script can only do six things with a failure: look at the function's error, correct the
+// command, wait or start the service, make the missing thing, call the operator, or, if it is a service
+// manager, not start the service again. Finer codes
 // are in the sentence on the standard error, as the API's own. An interrupted command ends by the
 // signal, which shells show as 130.
 exits! {
@@ -214,6 +224,7 @@ exits! {
     Refused = 4, "the service refused: not allowed, not valid, or too much at the moment (4xx)";
     ServiceFailed = 5, "the service failed (5xx), or what answered is not a Lambent service";
     NotFound = 6, "the service has nothing of this name or id (404)";
+    Damaged = 7, "the service's data is damaged: starting it again does not help";
 }
 
 impl From<Exit> for ExitCode {

@@ -4,11 +4,13 @@
 //! [`File`] is what can be written down (unknown keys are refused), [`Config`] what is in effect.
 //! `lambent config show` prints the latter in the form of the former.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::Project;
 use serde::{Deserialize, Serialize};
 
 /// What is in effect.
@@ -21,9 +23,13 @@ pub struct Config {
     pub pool: u32,
     pub keep_alive: Duration,
     pub project_concurrency: u32,
+    pub project_weights: BTreeMap<Project, u32>,
     pub retention: Duration,
     pub drain: Duration,
     pub uid_base: u32,
+    pub shared_sources: bool,
+    pub destinations_private: bool,
+    pub secret_key: Option<PathBuf>,
 }
 
 /// The configuration file.
@@ -44,12 +50,22 @@ pub struct File {
     pub keep_alive_s: Option<u64>,
     /// Attempts of one project at once. Default: 1,000.
     pub project_concurrency: Option<u32>,
+    /// Turns that a project's events get to one of another's, while both wait; such as
+    /// `{ shop = 3 }`. Default: 1 for each.
+    pub project_weights: Option<BTreeMap<String, u32>>,
     /// Days that ended invocations, their events and their logs are kept. Default: 14.
     pub retention_days: Option<u64>,
     /// Seconds that running attempts are given when the service is asked to stop. Default: 30.
     pub drain_s: Option<u64>,
     /// First of the user ids that the server and its sandboxes run as, when started as root.
     pub uid_base: Option<u32>,
+    /// Whether a project's key may make sources that deliver to any project. Default: no.
+    pub shared_sources: Option<bool>,
+    /// Whether HTTP destinations may be on this machine and in private networks. Default: no.
+    pub destinations_private: Option<bool>,
+    /// The file with the key that secrets of sources and destinations are encrypted with. Default: `secret.key` in the
+    /// data folder, made when the first secret is.
+    pub secret_key: Option<PathBuf>,
 }
 
 /// Every value that does not fit, in one message.
@@ -102,10 +118,22 @@ impl File {
         let keep_alive = within("keep_alive_s", self.keep_alive_s.unwrap_or(60), 0, 86_400);
         let concurrency = self.project_concurrency.unwrap_or(model::limits::PROJECT_CONCURRENCY);
         let concurrency = within("project_concurrency", concurrency.into(), 1, 100_000);
+        let weights: Vec<_> = self.project_weights.unwrap_or_default().into_iter().collect();
+        for (name, weight) in &weights {
+            within(&format!("project_weights.{name}"), (*weight).into(), 1, 1_000);
+        }
         let retention = within("retention_days", self.retention_days.unwrap_or(14), 1, 3_650);
         let drain = within("drain_s", self.drain_s.unwrap_or(30), 0, 3_600);
         let uid_base =
             within("uid_base", self.uid_base.unwrap_or(UID_BASE).into(), 1_000, 4_294_900_000);
+        let mut project_weights = BTreeMap::new();
+        for (name, weight) in weights {
+            match Project::parse(&name) {
+                Ok(project) => drop(project_weights.insert(project, weight)),
+                Err(invalid) => writeln!(wrong, "  project_weights.{name} = {weight}: {invalid}")
+                    .expect("a string takes what is written"),
+            }
+        }
         let listen = match (listen, &self.listen) {
             (Some(listen), _) => listen,
             (None, Some(text)) => text.parse().unwrap_or_else(|_| {
@@ -130,9 +158,13 @@ impl File {
             pool: small(pool),
             keep_alive: Duration::from_secs(keep_alive),
             project_concurrency: small(concurrency),
+            project_weights,
             retention: DAY * small(retention),
             drain: Duration::from_secs(drain),
             uid_base: small(uid_base),
+            shared_sources: self.shared_sources.unwrap_or(false),
+            destinations_private: self.destinations_private.unwrap_or(false),
+            secret_key: machine.secret_key.clone().or(self.secret_key),
         })
     }
 }
@@ -140,9 +172,13 @@ impl File {
 impl Config {
     /// In the form of the file, with every value said.
     pub fn to_toml(&self) -> String {
-        format!(
+        let weights = self.project_weights.iter();
+        let weights: Vec<_> =
+            weights.map(|(project, it)| format!("\"{project}\" = {it}")).collect();
+        let mut text = format!(
             "listen = \"{}\"\ndata = {:?}\nmemory_mib = {}\nmax_sandboxes = {}\npool = {}\nkeep_alive_s = {}\n\
-             project_concurrency = {}\nretention_days = {}\ndrain_s = {}\nuid_base = {}\n",
+             project_concurrency = {}\nretention_days = {}\ndrain_s = {}\nuid_base = {}\n\
+             shared_sources = {}\ndestinations_private = {}\nproject_weights = {{ {} }}\n",
             self.listen,
             self.data,
             self.memory_mib,
@@ -153,7 +189,14 @@ impl Config {
             self.retention.as_secs() / DAY.as_secs(),
             self.drain.as_secs(),
             self.uid_base,
-        )
+            self.shared_sources,
+            self.destinations_private,
+            weights.join(", "),
+        );
+        if let Some(path) = &self.secret_key {
+            writeln!(text, "secret_key = {path:?}").expect("a string takes what is written");
+        }
+        text
     }
 }
 
@@ -166,6 +209,8 @@ fn default_listen() -> SocketAddr {
 pub struct Machine {
     pub memory_mib: u64,
     pub data: PathBuf,
+    /// What the environment says; it wins over the file.
+    pub secret_key: Option<PathBuf>,
 }
 
 impl Machine {
@@ -185,7 +230,8 @@ impl Machine {
                 .map_or_else(|| PathBuf::from("lambent-data"), |it| it.join("lambent"))
         };
         // A machine that does not say is taken for a small one.
-        Self { memory_mib: memory_kib.map_or(1_024, |kib| kib / 1_024), data }
+        let memory_mib = memory_kib.map_or(1_024, |kib| kib / 1_024);
+        Self { memory_mib, data, secret_key: home("LAMBENT_SECRET_KEY_FILE") }
     }
 }
 
@@ -194,7 +240,7 @@ mod tests {
     use super::*;
 
     fn machine() -> Machine {
-        Machine { memory_mib: 8_000, data: "/data".into() }
+        Machine { memory_mib: 8_000, data: "/data".into(), secret_key: None }
     }
 
     #[test]
@@ -203,6 +249,11 @@ mod tests {
         let file: File = toml::from_str(&config.to_toml()).unwrap();
         assert_eq!(file.check(None, None, &machine()).unwrap(), config);
         assert_eq!(config.memory_mib, 6_000);
+        let machine = Machine { secret_key: Some("/etc/key \"1\"".into()), ..machine() };
+        let config = File { shared_sources: Some(true), ..File::default() };
+        let config = config.check(None, None, &machine).unwrap();
+        let file: File = toml::from_str(&config.to_toml()).unwrap();
+        assert_eq!(file.check(None, None, &machine).unwrap(), config);
     }
 
     #[test]
@@ -213,6 +264,19 @@ mod tests {
             "the configuration is not valid:\n  pool = 101: it must be 0 to 100\n  drain_s = 9999: it must be \
              0 to 3600\n  listen = \"here\": it must be an address and a port, such as 127.0.0.1:8080"
         );
+    }
+
+    #[test]
+    fn weights_of_projects_are_read_checked_and_shown() {
+        let check =
+            |text: &str| toml::from_str::<File>(text).unwrap().check(None, None, &machine());
+        let config = check("[project_weights]\nshop = 3\n\"shop.eu\" = 1").unwrap();
+        let shop = Project::parse("shop").unwrap();
+        assert_eq!((config.project_weights.len(), config.project_weights[&shop]), (2, 3));
+        assert_eq!(check(&config.to_toml()).unwrap(), config);
+        let wrong = check("project_weights = { shop = 0, \"a b\" = 1 }").unwrap_err().to_string();
+        assert!(wrong.contains("project_weights.shop = 0: it must be 1 to 1000"), "{wrong}");
+        assert!(wrong.contains("project_weights.a b = 1: project"), "{wrong}");
     }
 
     #[test]

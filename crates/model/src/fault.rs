@@ -51,9 +51,19 @@ pub const PROTOCOL: &str = "Runtime.ProtocolError";
 pub const INIT_TIMEOUT: &str = "Runtime.InitTimeout";
 /// No room on the machine for another sandbox before the deadline.
 pub const NO_CAPACITY: &str = "Lambent.NoCapacity";
+/// The handler asked to send something that is no event, or too large for one.
+pub const INVALID_EFFECT: &str = "Function.InvalidEffect";
+/// The handler asked to send more than one attempt may.
+pub const TOO_MANY_EFFECTS: &str = "Function.TooManyEffects";
 /// The process that ran the attempt ended before it settled.
 pub const INTERRUPTED: &str = "Lambent.Interrupted";
 /// The function was deleted before its event ran.
 pub const FUNCTION_DELETED: &str = "Lambent.FunctionDeleted";
 /// The event became older than the function allows.
 pub const EVENT_TOO_OLD: &str = "Lambent.EventAgeExceeded";
+/// What is stored of the event is not what was accepted.
+pub const EVENT_DAMAGED: &str = "Lambent.EventDamaged";
+/// The handler named this event among those of its batch that failed.
+pub const BATCH_ITEM_FAILED: &str = "Lambent.BatchItemFailed";
+/// The answer to a batch does not tell which of its events failed, so all of them did.
+pub const BATCH_ANSWER: &str = "Lambent.InvalidBatchAnswer";

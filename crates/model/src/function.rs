@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::delivery::Delivery;
 pub use crate::digest::Digest;
 use crate::id::FunctionId;
 use crate::limits;
@@ -169,6 +170,7 @@ pub struct Trigger {
     pub function: FunctionId,
     pub name: TriggerName,
     pub pattern: Pattern,
+    pub delivery: Delivery,
     pub created_at: Timestamp,
 }
 

@@ -67,6 +67,10 @@ ids! {
     InvocationId, "invocation";
     /// One order to run stored events again.
     ReplayId, "replay";
+    /// Something that events come from by themselves: a queue that is read, a schedule.
+    SourceId, "source";
+    /// What is sent when an invocation has ended.
+    MessageId, "message";
     /// A process that runs attempts; new at each start.
     WorkerId, "worker";
 }

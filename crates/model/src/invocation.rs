@@ -156,6 +156,17 @@ pub struct Attempt {
     pub fault: Option<Fault>,
     /// Log bytes that were dropped because of the cap.
     pub log_dropped_bytes: u64,
+    /// Where one try served several invocations.
+    pub batch: Option<BatchPart>,
+}
+
+/// The batch that an attempt was made in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BatchPart {
+    /// Its first invocation: the batch's log is that one's.
+    pub id: InvocationId,
+    /// Invocations in it.
+    pub size: u32,
 }
 
 /// An invocation as the ledger tells it.
@@ -169,13 +180,19 @@ pub struct Invocation {
     pub status: Status,
     pub event: Option<EventId>,
     pub trigger: Option<TriggerName>,
+    /// Where it waits, if not with the function's other invocations: the lane of its trigger.
+    pub lane: Option<TriggerName>,
+    /// Those of one lane with equal keys run one after the other.
+    pub ordering_key: Option<String>,
+    /// It waits until an earlier one of its key has ended.
+    pub held: bool,
     pub replay: Option<ReplayId>,
     /// The version of the last attempt; before the first, the one that was asked for.
     pub version: Option<u32>,
     /// Attempts begun.
     pub attempts: u32,
     pub created_at: Timestamp,
-    /// When the next attempt may start, while one is due.
+    /// When the next attempt may start, while one is due and not held.
     pub due_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     /// The last attempt that ended.

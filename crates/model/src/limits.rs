@@ -55,6 +55,14 @@ pub const PROJECT_CONCURRENCY: u32 = 1_000;
 /// Triggers of one function: each event is held against each of them.
 pub const TRIGGERS_PER_FUNCTION: usize = 100;
 
+/// Events of one attempt, where a trigger asks for batches: AWS's range for most of its queues is
+/// up to 10,000; with an event's size this is what one attempt's input can hold in earnest.
+pub const BATCH_SIZE: RangeInclusive<u32> = 1..=1_000;
+/// How long the first event of a batch waits for company: AWS's five minutes.
+pub const BATCH_WINDOW_MAX: Duration = Duration::from_secs(300);
+/// An event's ordering key: an id or a path fits; it is a part of an index.
+pub const ORDERING_KEY_BYTES: usize = 256;
+
 /// Events with the same (project, source, id) within this window are one event.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(24 * 3_600);
 /// Answers are kept for their idempotency key as long.
@@ -76,6 +84,16 @@ pub const LOG_LINE_BYTES: usize = 64 * 1024;
 pub const RESULT_KEPT_BYTES: usize = 64 * 1024;
 /// An error's message as kept: enough for any sentence.
 pub const ERROR_MESSAGE_BYTES: usize = 32 * 1024;
+
+/// Events that one attempt may ask to send: more is a stream, and has its own door.
+pub const EFFECTS: usize = 100;
+/// The same in bytes, all together: they travel beside the answer, in half of what is there for that.
+pub const EFFECTS_BYTES: usize = 128 * 1024;
+/// Times that an event made by Lambent may lead to another one: a circle ends here, and no sensible
+/// chain is as long.
+pub const HOPS: u32 = 16;
+/// A message that nobody takes is given up after this: a day is enough to notice and to mend.
+pub const MESSAGE_AGE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Items of a list's page.
 pub const PAGE_ITEMS: RangeInclusive<usize> = 1..=1_000;

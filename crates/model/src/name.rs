@@ -68,6 +68,8 @@ names! {
     FunctionName, "name", word;
     /// A trigger's name, unique in its function.
     TriggerName, "trigger", word;
+    /// A source's name, unique in its project.
+    SourceName, "source", word;
     /// A key's name, for the person who lists keys.
     KeyName, "key name", dotted_word;
     /// A runtime such as `python3.11`.

@@ -9,7 +9,7 @@
 //!
 //! A trigger's pattern is compiled once, by [`Pattern::parse`], which refuses what could not work
 //! with the place and the reason ([`Invalid`]). From then on [`Pattern::matches`] is asked for
-//! every event and allocates nothing; a router asks [`Pattern::exact_types`] first, so that most
+//! every event and allocates nothing; a router has a table of [`Pattern::pins`], so that most
 //! patterns are not even asked. When somebody wonders why nothing ran, [`Pattern::explain`] says
 //! which clause stopped the event.
 //!
@@ -52,6 +52,7 @@ pub mod limits;
 mod matching;
 mod number;
 mod operator;
+mod pins;
 mod string;
 mod text;
 
@@ -60,6 +61,7 @@ mod tests;
 
 pub use explain::{Had, Stop, Verdict};
 pub use invalid::{Invalid, Problem};
+pub use pins::{Pin, Place, Scalar, Want, fold};
 
 use compile::Node;
 use matching::Holds;
@@ -69,7 +71,7 @@ use matching::Holds;
 pub struct Pattern {
     root: Node,
     canonical: Value,
-    exact_types: Option<Vec<String>>,
+    pins: Vec<Pin>,
 }
 
 impl Pattern {
@@ -98,8 +100,8 @@ impl Pattern {
         if bytes > limits::PATTERN_BYTES {
             return Err(Invalid::at("", Problem::TooLarge { bytes }));
         }
-        let exact_types = pinned_types(&root);
-        Ok(Self { root, canonical, exact_types })
+        let pins = pins::of(&root);
+        Ok(Self { root, canonical, pins })
     }
 
     /// Whether this record is wanted. What is no JSON object is no record, and never is.
@@ -121,34 +123,16 @@ impl Pattern {
         }))
     }
 
-    /// If only records of certain types can match: those types, sorted. So a router finds the
-    /// patterns that might want a record by its type, and asks no others.
-    pub fn exact_types(&self) -> Option<&[String]> {
-        self.exact_types.as_deref()
+    /// What a record that matches must have: every one of these. So a router finds the patterns
+    /// that might want a record in a table, and asks no others.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
     }
 
     /// The pattern as JSON, with sorted keys and numbers in their shortest form.
     pub fn to_value(&self) -> Value {
         self.canonical.clone()
     }
-}
-
-/// Any one clause on `type` bounds the types, so the first is as good as another.
-fn pinned_types(node: &Node) -> Option<Vec<String>> {
-    let of_type = node.fields.iter().find(|field| &*field.key == "type");
-    let leaves = of_type.map(|field| field.leaves.as_slice()).unwrap_or_default();
-    let pinned = leaves.iter().find_map(|leaf| leaf.only_strings().map(<[String]>::to_vec));
-    pinned.or_else(|| {
-        node.ors.iter().find_map(|members| {
-            let mut types = Vec::new();
-            for member in members {
-                types.extend(pinned_types(member)?);
-            }
-            types.sort_unstable();
-            types.dedup();
-            Some(types)
-        })
-    })
 }
 
 /// The canonical text.

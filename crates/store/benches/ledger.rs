@@ -96,6 +96,8 @@ impl Bench {
                 function: self.function,
                 function_name: self.name.clone(),
                 trigger: Some(TriggerName::parse("on-file").unwrap()),
+                lane: None,
+                ordering_key: None,
                 origin: Origin::Event,
                 replay: None,
                 version: None,
@@ -116,6 +118,7 @@ impl Bench {
             memory_peak_bytes: Some(9_000_000),
             fault: None,
             log_dropped_bytes: 0,
+            batch: None,
         }
     }
 
@@ -131,6 +134,7 @@ impl Bench {
             result_bytes: Some(17),
             log: Vec::new(),
             key: None,
+            send: Vec::new(),
         }
     }
 
@@ -138,7 +142,16 @@ impl Bench {
         let now = self.clock.now();
         let until = now.plus(Duration::from_secs(30));
         let (function, worker) = (self.function, self.worker);
-        let claim = Claim { function, limit: 32, worker, now, until, accepted_before: None };
+        let claim = Claim {
+            function,
+            lane: None,
+            limit: 32,
+            worker,
+            now,
+            due_by: now,
+            until,
+            accepted_before: None,
+        };
         let claimed = self.store.claim(claim).await.unwrap();
         let settled = claimed.iter().map(|claimed| {
             self.store.settle(Settlement {
@@ -148,10 +161,11 @@ impl Bench {
                 result: Some(Bytes::from_static(b"null")),
                 result_bytes: Some(4),
                 log: Vec::new(),
+                send: Vec::new(),
             })
         });
         for settled in join_all(settled).await {
-            assert!(settled.unwrap());
+            assert!(settled.unwrap().ours);
         }
         claimed.len()
     }

@@ -18,6 +18,13 @@ pub enum Error {
         path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// Before anything is served: starting again does not help.
+    #[error(
+        "the database in {} is damaged ({why}), and starting again does not help: keep a copy of the \
+         folder and restore it from a backup; `PRAGMA integrity_check` in sqlite3 tells what is damaged",
+        path.display()
+    )]
+    Unsound { path: PathBuf, why: String },
     #[error("the cursor {cursor:?} is not one that this list gave")]
     Cursor { cursor: String },
     /// Too many writes wait for the disk; the caller may come again.
@@ -25,6 +32,12 @@ pub enum Error {
     Overloaded { waiting: usize },
     #[error("the store cannot {operation}: {why}")]
     Failed { operation: &'static str, why: String },
+    /// Not a row, which would be left out, but what leads to rows.
+    #[error(
+        "the store cannot {operation}: its database is damaged ({why}); keep a copy of the data folder \
+         and restore it from a backup; `PRAGMA integrity_check` in sqlite3 tells what is damaged"
+    )]
+    Damaged { operation: &'static str, why: String },
     /// The process is on its way out.
     #[error("the store is closed")]
     Closed,
@@ -38,8 +51,13 @@ impl Error {
             Self::Full { path }
             | Self::Open { path, .. }
             | Self::InUse { path, .. }
-            | Self::Newer { path, .. } => name.clone_into(path),
-            Self::Cursor { .. } | Self::Overloaded { .. } | Self::Failed { .. } | Self::Closed => {}
+            | Self::Newer { path, .. }
+            | Self::Unsound { path, .. } => name.clone_into(path),
+            Self::Cursor { .. }
+            | Self::Overloaded { .. }
+            | Self::Failed { .. }
+            | Self::Damaged { .. }
+            | Self::Closed => {}
         }
         self
     }

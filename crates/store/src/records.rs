@@ -1,13 +1,29 @@
-//! What goes in and out of a store, as plain values of the model.
+//! What goes in and out of a store, as plain values of the model. Here: functions, events, calls and
+//! reads. [`sources`] has where events come from by themselves, [`attempts`] how they get their turn
+//! and end, [`outbox`] what is sent then.
+
+pub mod attempts;
+pub mod outbox;
+pub mod replays;
+pub mod sources;
 
 use bytes::Bytes;
 use model::fault::Fault;
-use model::function::Code;
+use model::function::{Code, Trigger};
 use model::invocation::{Attempt, Invocation, LogLine, Origin, Status};
 use model::{
-    Config, Event, EventId, FunctionId, FunctionName, InvocationId, KeyName, Project, ReplayId,
-    Timestamp, TriggerName, WorkerId,
+    Config, Event, EventId, Function, FunctionId, FunctionName, InvocationId, KeyName, Project,
+    ReplayId, Timestamp, TriggerName,
 };
+
+pub use attempts::{CLAIM_BYTES, Claim, Claimed, Next, Settled, Settlement, Waiting, is_claim_cut};
+pub use outbox::{
+    Destinations, Message, MessageOutcome, MessageState, MessageStatus, NewMessage, Purpose, Target,
+};
+pub use replays::{
+    NewReplay, REPLAYS_AT_ONCE, Replay, ReplayOrder, ReplayState, ReplayStep, ReplayTarget,
+};
+pub use sources::{NewSource, Source};
 
 /// A page of a list: at most `limit` items after `cursor`, which an earlier page gave.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +50,15 @@ pub struct Deploy {
     pub code: Code,
     pub config: Config,
     pub now: Timestamp,
+}
+
+/// A function with everything that routing, dispatching and settling have to know of it.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    pub function: Function,
+    /// By name.
+    pub triggers: Vec<Trigger>,
+    pub destinations: Destinations,
 }
 
 /// An API key, as it is made. The key itself is never stored.
@@ -70,12 +95,17 @@ pub struct NewInvocation {
     pub function: FunctionId,
     pub function_name: FunctionName,
     pub trigger: Option<TriggerName>,
+    /// Where it waits: with the function's plain ones, or in the lane of a trigger.
+    pub lane: Option<TriggerName>,
+    /// It is held until those of this key in its lane that are there already have ended. At most
+    /// `limits::ORDERING_KEY_BYTES`.
+    pub ordering_key: Option<String>,
     pub origin: Origin,
     pub replay: Option<ReplayId>,
     /// A version that was asked for; none runs the latest at the time of each attempt.
     pub version: Option<u32>,
     pub created_at: Timestamp,
-    /// Not before this.
+    /// Not before this. (What was held is due when its turn comes.)
     pub due_at: Timestamp,
 }
 
@@ -88,70 +118,6 @@ pub struct Appended {
     /// The invocations that belong to it: function, trigger, invocation. The earlier one's if it
     /// is a duplicate.
     pub invocations: Vec<(FunctionName, Option<TriggerName>, InvocationId)>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Waiting {
-    pub function: FunctionId,
-    pub first_due_at: Timestamp,
-    /// When the oldest of them was accepted.
-    pub oldest_created_at: Timestamp,
-    pub count: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Claim {
-    pub function: FunctionId,
-    pub limit: usize,
-    pub worker: WorkerId,
-    pub now: Timestamp,
-    pub until: Timestamp,
-    /// Only those that were accepted (or redriven) before this: what has become too old.
-    pub accepted_before: Option<Timestamp>,
-}
-
-/// A leased invocation, with all that an attempt needs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Claimed {
-    pub id: InvocationId,
-    pub project: Project,
-    pub function: FunctionId,
-    pub origin: Origin,
-    pub event: EventId,
-    pub trigger: Option<TriggerName>,
-    pub version: Option<u32>,
-    /// The number of this attempt, 1 for the first.
-    pub attempt: u32,
-    /// Earlier attempts that failed for the function's reasons, since accepted or redriven.
-    pub failures: u32,
-    /// Earlier attempts that failed for ours or were interrupted, since accepted or redriven.
-    pub disturbances: u32,
-    /// When it was accepted, or redriven: its age counts from here.
-    pub accepted_at: Timestamp,
-    pub due_at: Timestamp,
-    /// The CloudEvents record, or the body of an asynchronous call.
-    pub payload: Bytes,
-}
-
-/// How a leased attempt ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settlement {
-    pub invocation: InvocationId,
-    pub attempt: Attempt,
-    pub next: Next,
-    /// The answer, where there is one and it is small enough to keep.
-    pub result: Option<Bytes>,
-    pub result_bytes: Option<u64>,
-    pub log: Vec<LogLine>,
-}
-
-/// What follows a settled attempt.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Next {
-    Succeeded,
-    RetryAt(Timestamp),
-    /// The reason beyond the attempt's own fault, as a code such as `RetriesExhausted`.
-    GaveUp(&'static str),
 }
 
 /// A synchronous call that has ended.
@@ -168,6 +134,8 @@ pub struct CallRecord {
     pub log: Vec<LogLine>,
     /// The idempotency key that this call holds, to be given its answer.
     pub key: Option<CallKey>,
+    /// What goes out because of it.
+    pub send: Vec<NewMessage>,
 }
 
 /// A caller's promise that equal keys mean the same call.
@@ -240,6 +208,8 @@ pub struct EventFilter {
 pub struct StoredEvent {
     pub id: EventId,
     pub received_at: Timestamp,
+    /// Its place among its project's events: a page after it starts with the next.
+    pub cursor: String,
     pub event: Event,
 }
 
@@ -260,10 +230,14 @@ pub struct LoggedLine {
 /// How the ledger stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
+    /// Those that are held are among them.
     pub queued: u64,
     pub running: u64,
     pub retrying: u64,
     pub dead: u64,
     /// When the oldest invocation that waits was accepted.
     pub oldest_waiting: Option<Timestamp>,
+    pub messages_waiting: u64,
+    /// Rows that are not what was written, as far as they were met since the store was opened.
+    pub damaged_rows: u64,
 }

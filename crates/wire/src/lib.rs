@@ -1,4 +1,5 @@
 //! wire
+pub mod batch;
 pub mod client;
 pub mod cloudevents;
 pub mod http;

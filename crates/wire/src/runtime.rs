@@ -23,5 +23,6 @@ pub use frame::{
     Outgoing, VERSION,
 };
 pub use messages::{
-    CallError, FromShim, Hello, Init, InitError, Invoke, MAX_ANSWER_BYTES, Message, Ready, Response,
+    CallError, Effect, FromShim, Hello, Init, InitError, Invoke, MAX_ANSWER_BYTES, Message, Ready,
+    Response,
 };

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::runtime::Effect;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::fault::Fault;
@@ -62,6 +63,8 @@ pub struct Report {
     pub memory_peak_bytes: Option<u64>,
     /// The answer, byte for byte, or what went wrong.
     pub outcome: Result<Bytes, Fault>,
+    /// What the handler wants sent, if it succeeded. Not checked here.
+    pub effects: Vec<Effect>,
     /// What `live_log` has not been given already.
     pub log: Vec<LogLine>,
     pub log_dropped_bytes: u64,

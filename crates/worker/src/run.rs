@@ -24,7 +24,7 @@ use model::{Timestamp, limits};
 use sandbox::Limits;
 use serde::de::IgnoredAny;
 use wire::runtime::{FromShim, Init, Invoke};
-use wire::worker::{FunctionSpec, Job, Report};
+use wire::worker::{Effect, FunctionSpec, Job, Report};
 
 use crate::agent::{Got, Shared, Taken};
 use crate::code::Folder;
@@ -70,10 +70,11 @@ pub(crate) async fn attempt(shared: &Arc<Shared>, job: Job) -> Report {
         start: None,
         timing: Timing::default(),
         memory_peak_bytes: None,
+        effects: Vec::new(),
         log: Log::default(),
     };
     let outcome = attempt.make().await;
-    let Attempt { started_at, start, timing, memory_peak_bytes, mut log, .. } = attempt;
+    let Attempt { started_at, start, timing, memory_peak_bytes, effects, mut log, .. } = attempt;
     shared.metrics.dropped_log(log.dropped_bytes());
     Report {
         started_at,
@@ -81,6 +82,7 @@ pub(crate) async fn attempt(shared: &Arc<Shared>, job: Job) -> Report {
         start,
         timing,
         memory_peak_bytes,
+        effects: if outcome.is_ok() { effects } else { Vec::new() },
         outcome,
         log: log.take(),
         log_dropped_bytes: log.dropped_bytes(),
@@ -95,6 +97,7 @@ struct Attempt<'a> {
     start: Option<Start>,
     timing: Timing,
     memory_peak_bytes: Option<u64>,
+    effects: Vec<Effect>,
     log: Log,
 }
 
@@ -288,6 +291,7 @@ impl Attempt<'_> {
             Heard::Frame(FromShim::Response { response, answer })
                 if response.invocation == invocation =>
             {
+                self.effects = response.effects;
                 Ok(Ok(answer))
             }
             Heard::Frame(FromShim::Error(error)) if error.invocation == invocation => {

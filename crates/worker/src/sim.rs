@@ -233,6 +233,7 @@ impl Worker for SimWorker {
             timing,
             memory_peak_bytes: None,
             outcome,
+            effects: Vec::new(),
             log,
             log_dropped_bytes: 0,
         };

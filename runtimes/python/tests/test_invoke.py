@@ -34,6 +34,75 @@ class Case(unittest.TestCase):
             return meta
 
 
+class Effects(Case):
+    def test_events_travel_beside_the_answer(self):
+        body = """
+data = {"n": 1.50, "ü": None}
+context.send("a.b", data)
+data["n"] = "changed afterwards"
+context.send("c", source="s", id="i", subject="t")
+return "done"
+"""
+        with Shim(handler(body)) as shim:
+            kind, meta, answer = shim.ready().invoke({})
+            self.assertEqual((kind, answer), (RESPONSE, "done"))
+            sent = [
+                {"type": "a.b", "data": {"n": 1.5, "ü": None}},
+                {"type": "c", "source": "s", "id": "i", "subject": "t"},
+            ]
+            self.assertEqual(meta, {"invocation": "i-1", "effects": sent})
+
+    def test_each_call_sends_its_own(self):
+        with Shim(handler("if event: context.send('x')")) as shim:
+            _, meta, _ = shim.ready().invoke(1)
+            self.assertEqual(meta["effects"], [{"type": "x"}])
+            _, meta, _ = shim.invoke(0, invocation="i-2")
+            self.assertEqual(meta, {"invocation": "i-2"})
+
+    def test_a_call_that_fails_sends_nothing(self):
+        with Shim(handler("context.send('x')\nraise ValueError('no')")) as shim:
+            kind, meta, _ = shim.ready().invoke({})
+            self.assertEqual(kind, ERROR)
+            self.assertNotIn("effects", meta)
+
+    def test_more_than_may_be_is_an_error_that_names_the_limit(self):
+        many = "for n in range(event): context.send('x', n)"
+        with Shim(handler(many)) as shim:
+            _, meta, _ = shim.ready().invoke(100)
+            self.assertEqual(len(meta["effects"]), 100)
+            kind, meta, _ = shim.invoke(101)
+            self.assertEqual((kind, meta["error_type"]), (ERROR, "Function.TooManyEffects"))
+            self.assertIn("100", meta["error_message"])
+        with Shim(handler("context.send('x', 'y' * event)")) as shim:
+            kind, _, _ = shim.ready().invoke(128 * 1024 - 100)
+            self.assertEqual(kind, RESPONSE)
+            self.assertLessEqual(shim.meta_len, 256 * 1024)
+            kind, meta, _ = shim.invoke(128 * 1024)
+            self.assertEqual((kind, meta["error_type"]), (ERROR, "Function.TooManyEffects"))
+
+    def test_a_handler_may_take_the_error_and_go_on(self):
+        body = """
+try:
+    context.send("x", "y" * 200_000)
+except Exception as error:
+    context.send(type(error).__name__)
+"""
+        with Shim(handler(body)) as shim:
+            _, meta, _ = shim.ready().invoke({})
+            self.assertEqual(meta["effects"], [{"type": "TooManyEffects"}])
+
+    def test_what_is_no_event_is_refused_where_it_is_sent(self):
+        for arguments, kind in (
+            ("1", "TypeError"),
+            ("''", "ValueError"),
+            ("'x', id=7", "TypeError"),
+            ("'\\ud800'", "UnicodeEncodeError"),
+            ("'x', {1, 2}", "TypeError"),
+            ("'x', float('nan')", "ValueError"),
+        ):
+            self.check_raises("context.send(%s)" % arguments, kind, ".")
+
+
 class Answers(Case):
     def test_event_comes_back_as_it_went(self):
         event = {"name": "Jürgen 🦀 \u0000 \"\\", "n": [1, 2.5, -3e300, 10**40, True, None], "": {}}

@@ -1,4 +1,4 @@
-//! Events in, one or many; and stored events again.
+//! Events in, one or many.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use model::limits::{BATCH_BYTES, EVENT_BYTES};
 use model::{Event, EventId};
 use store::Appended;
 use wire::cloudevents::{self, Defaults, Malformed, Mode};
-use wire::http::events::{BatchAccepted, EventAccepted, Matched, ReplayAnswer, ReplayRequest};
+use wire::http::events::{BatchAccepted, EventAccepted, Matched};
 use wire::http::problem::{Code, Problem};
 use wire::http::rfc3339;
 
@@ -17,7 +17,6 @@ use super::Api;
 use super::answering::{Result, Told, json};
 use super::asking::{self, Tenant};
 use crate::metrics;
-use crate::replay::{Replay, Which};
 
 /// Accept an event, or a batch of them.
 ///
@@ -75,51 +74,8 @@ pub(super) async fn get(
     Ok((StatusCode::OK, kind, event.event.record.to_string()).into_response())
 }
 
-/// Run stored events again.
-///
-/// One event by its id, or those of a time range, against the triggers of now or one function at a
-/// version of your choice.
-#[utoipa::path(post, path = "/v1/replays", tag = "events", request_body = ReplayRequest,
-    responses((status = 202, description = "Stored; for a dry run, counted only", body = ReplayAnswer),
-        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn replay(
-    State(api): State<Api>,
-    Tenant(project): Tenant,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response> {
-    let request: ReplayRequest = asking::json(&headers, body).await?;
-    let function = request.function.as_deref().map(asking::function).transpose()?;
-    if function.is_none() && (request.version.is_some() || request.ignore_triggers) {
-        let why = "version and ignore_triggers need a function";
-        return Err(model::Invalid::new("function", "null", why).into());
-    }
-    let events = match (&request.event_id, &request.from) {
-        (Some(id), None) => Which::One(id.parse().map_err(|error: model::id::NotAnId| {
-            Problem::new(Code::InvalidValue, error.to_string()).field("event_id")
-        })?),
-        (None, Some(from)) => Which::Range {
-            from: asking::time("from", from)?,
-            to: match &request.to {
-                Some(to) => asking::time("to", to)?,
-                None => api.control.now(),
-            },
-            source: request.source,
-            kind: request.kind,
-        },
-        _ => {
-            let detail = "a replay needs either \"event_id\" or \"from\", and not both";
-            return Err(Problem::new(Code::InvalidValue, detail).field("event_id").into());
-        }
-    };
-    let (version, dry_run) = (request.version, request.dry_run);
-    let ignore_triggers = request.ignore_triggers;
-    let replay = Replay { project, events, function, version, ignore_triggers, dry_run };
-    Ok(json(StatusCode::ACCEPTED, &api.control.replay(replay).await?))
-}
-
 /// The events of a request, and whether they came as a batch.
-async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<(bool, Vec<Event>)> {
+pub(super) async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<(bool, Vec<Event>)> {
     let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let has_attributes = headers.keys().any(|name| cloudevents::is_attribute_header(name.as_str()));
     let mode = cloudevents::mode(kind, has_attributes).map_err(malformed)?;
@@ -144,7 +100,7 @@ fn malformed(error: Malformed) -> Told {
     Problem::new(code, error.to_string()).reason(error.code()).into()
 }
 
-fn shape(appended: Appended) -> EventAccepted {
+pub(super) fn shape(appended: Appended) -> EventAccepted {
     let matched = |(function, trigger, invocation): (
         model::FunctionName,
         Option<model::TriggerName>,

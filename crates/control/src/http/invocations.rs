@@ -7,6 +7,7 @@ use model::invocation::Status;
 use model::{EventId, Project};
 use serde_json::value::RawValue;
 use store::{Detail, Filter};
+use wire::http::destinations::Message;
 use wire::http::invocations::{
     Accepted, Attempt, Invocation, InvocationDetail, InvocationQuery, Transition, parse_status,
     status_word,
@@ -53,8 +54,12 @@ pub(super) async fn get(
     Tenant(project): Tenant,
     Path(id): Path<String>,
 ) -> Result<Response> {
-    match api.control.invocation(&project, asking::invocation(&id)?).await? {
-        Some(detail) => Ok(json(StatusCode::OK, &shape(&detail))),
+    let invocation = asking::invocation(&id)?;
+    match api.control.invocation(&project, invocation).await? {
+        Some(detail) => {
+            let messages = api.control.messages_of(&project, invocation).await?;
+            Ok(json(StatusCode::OK, &shape(&detail, messages)))
+        }
         None => Err(no_invocation(&id)),
     }
 }
@@ -110,7 +115,7 @@ async fn listed(api: &Api, project: &Project, query: InvocationQuery) -> Result<
     Ok(answer_list(found, |it| Invocation::from(it)))
 }
 
-fn shape(detail: &Detail) -> InvocationDetail {
+fn shape(detail: &Detail, messages: Vec<Message>) -> InvocationDetail {
     let transition = |it: &store::Transition| Transition {
         at: rfc3339(it.at),
         status: status_word(it.status).into(),
@@ -126,5 +131,6 @@ fn shape(detail: &Detail) -> InvocationDetail {
         attempt_list: detail.attempts.iter().map(Attempt::from).collect(),
         transitions: detail.transitions.iter().map(transition).collect(),
         result,
+        messages,
     }
 }

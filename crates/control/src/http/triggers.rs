@@ -1,13 +1,13 @@
-//! Triggers: which events a function wants.
+//! Triggers: which events a function wants, and how it gets them.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use model::TriggerName;
-use wire::http::functions::{Trigger, TriggerBody};
 use wire::http::list::List;
 use wire::http::problem::{Code, Problem};
+use wire::http::triggers::{Trigger, TriggerBody};
 
 use super::Api;
 use super::answering::{Result, json};
@@ -15,7 +15,8 @@ use super::asking::{self, Tenant};
 
 /// Create or replace a trigger.
 ///
-/// The pattern follows EventBridge's rules over the CloudEvents record.
+/// The pattern follows EventBridge's rules over the CloudEvents record. What is left out is as it
+/// is by default, whatever the trigger had before: each event by itself, whole, in no order.
 #[utoipa::path(put, path = "/v1/functions/{name}/triggers/{trigger}", tag = "functions",
     params(("name" = String, Path), ("trigger" = String, Path)), request_body = TriggerBody,
     responses((status = 200, description = "Replaced", body = Trigger),
@@ -30,8 +31,10 @@ pub(super) async fn put(
 ) -> Result<Response> {
     let (name, trigger) = (asking::function(&name)?, TriggerName::parse(&trigger)?);
     let body: TriggerBody = asking::json(&headers, body).await?;
+    let delivery = body.delivery()?;
+    let pattern = body.pattern.get();
     let (trigger, new) =
-        api.control.put_trigger(&project, &name, &trigger, body.pattern.get()).await?;
+        api.control.put_trigger(&project, &name, &trigger, pattern, delivery).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(status, &Trigger::new(&name, &trigger)))
 }

@@ -37,16 +37,18 @@ async fn expire(control: &Arc<Control>) {
         }
         let claim = Claim {
             function: it.function,
+            lane: it.lane,
             limit: EXPIRE,
             worker: control.id,
             now,
+            due_by: now,
             until: now.plus(LEASE),
             accepted_before: Some(oldest_allowed),
         };
         match control.store.claim(claim).await {
             Ok(claimed) => {
-                for invocation in claimed {
-                    attempt::make(control, invocation).await;
+                for group in attempt::Group::all(control, claimed) {
+                    attempt::make(control, group).await;
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot end invocations that are too old"),

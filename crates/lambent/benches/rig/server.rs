@@ -104,8 +104,24 @@ impl Server {
 
     /// Uploads one Python file as the code of a function.
     pub(crate) async fn deploy(&self, name: &str, source: &str) -> Outcome {
+        self.deploy_with(name, source, &[]).await
+    }
+
+    /// The same, with settings.
+    pub(crate) async fn deploy_with(
+        &self,
+        name: &str,
+        source: &str,
+        settings: &[(&str, &str)],
+    ) -> Outcome {
+        let part = |(setting, value): &(&str, &str)| {
+            format!(
+                "--edge\r\nContent-Disposition: form-data; name=\"{setting}\"\r\n\r\n{value}\r\n"
+            )
+        };
+        let settings: String = settings.iter().map(part).collect();
         let body = format!(
-            "--edge\r\nContent-Disposition: form-data; name=\"code\"; filename=\"{name}.py\"\r\n\
+            "{settings}--edge\r\nContent-Disposition: form-data; name=\"code\"; filename=\"{name}.py\"\r\n\
              Content-Type: text/x-python\r\n\r\n{source}\r\n--edge--\r\n"
         );
         let path = format!("/v1/functions/{name}");

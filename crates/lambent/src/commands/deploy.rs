@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use wire::client::Deploy as Upload;
 use wire::http::functions::Function;
 use wire::http::list::PageQuery;
+use wire::http::triggers::TriggerBody;
 
 use super::pages::collect;
 use super::screen::stderr_is_terminal;
@@ -137,7 +138,8 @@ impl Deploy {
         let (client, function) = (&session.client, function.as_str());
         let wanted = patterns.len();
         for (index, pattern) in patterns.into_iter().enumerate() {
-            client.put_trigger(function, &format!("on-{}", index + 1), pattern).await?;
+            let body = TriggerBody::plain(pattern);
+            client.put_trigger(function, &format!("on-{}", index + 1), &body).await?;
         }
         let ask = async |page: PageQuery| client.triggers(function, &page).await;
         for trigger in collect(None, ask).await?.items {

@@ -1,4 +1,4 @@
-//! `lambent event send`.
+//! `lambent event send` and `test`.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,18 @@ use clap::{Args, Subcommand};
 use model::limits::EVENT_BYTES;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use wire::http::events::EventAccepted;
+use wire::http::events::{EventAccepted, EventTested};
 
+use super::screen::{Colour, Paint};
+use super::table::Table;
 use super::{Failure, Session, values};
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Event {
     /// Send one event; it is stored when this command ends with success
     Send(Send),
+    /// Tell which triggers an event would match, and why the others would not; nothing is stored
+    Test(Send),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -66,10 +70,17 @@ impl<D: Serialize> Record<'_, D> {
 
 impl Event {
     pub async fn run(self, session: &mut Session) -> Result<(), Failure> {
-        let Self::Send(send) = self;
-        let record = send.record()?;
-        let accepted = session.client.send_event(record).await?;
-        session.answer(&accepted, text)
+        match self {
+            Self::Send(send) => {
+                let accepted = session.client.send_event(send.record()?).await?;
+                session.answer(&accepted, text)
+            }
+            Self::Test(send) => {
+                let tested = session.client.test_event(send.record()?).await?;
+                let paint = session.paint;
+                session.answer(&tested, |it| verdicts(it, paint))
+            }
+        }
     }
 }
 
@@ -103,13 +114,34 @@ fn text(it: &EventAccepted) -> String {
             .expect("a String takes every write");
     }
     if it.triggers.is_empty() {
-        text += "no trigger matched it\n";
+        text += "no trigger matched it; `lambent event test` says why\n";
     }
     text
 }
 
+fn verdicts(it: &EventTested, paint: Paint) -> String {
+    if it.triggers.is_empty() {
+        return "there is no trigger in this project\n".into();
+    }
+    let mut table = Table::new(paint, &["FUNCTION", "TRIGGER", "MATCHES", "WHY NOT"]);
+    for trigger in &it.triggers {
+        let matches = if trigger.matched { "yes" } else { "no" };
+        let why = trigger.stopped_by.as_ref().map_or("-", |it| it.why.as_str());
+        table.row([trigger.function.clone(), trigger.trigger.clone(), matches.into(), why.into()]);
+        if trigger.matched {
+            table.colour(2, Colour::Green);
+        }
+    }
+    match it.left_out {
+        0 => table.to_string(),
+        more => format!("{table}and {more} more, which are not listed\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use wire::http::events::{StoppedBy, TriggerTested};
+
     use super::*;
 
     #[test]
@@ -134,5 +166,32 @@ mod tests {
         );
         send.id = None;
         assert_ne!(send.record().unwrap(), send.record().unwrap(), "each has an id of its own");
+    }
+
+    #[test]
+    fn a_test_tells_of_each_trigger_whether_it_matches_and_why_not() {
+        let stopped_by = StoppedBy {
+            path: "type".into(),
+            expected: r#"["u"]"#.into(),
+            actual: Some("t".into()),
+            why: r#"type: the pattern wants ["u"], the event has "t""#.into(),
+        };
+        let trigger = |name: &str, stopped_by: Option<StoppedBy>| TriggerTested {
+            function: "f".into(),
+            trigger: name.into(),
+            matched: stopped_by.is_none(),
+            stopped_by,
+        };
+        let triggers = vec![trigger("all", None), trigger("some", Some(stopped_by))];
+        let mut tested = EventTested { event: RawValue::NULL.to_owned(), triggers, left_out: 0 };
+        let table = "FUNCTION  TRIGGER  MATCHES  WHY NOT\n\
+                     f         all      yes      -\n\
+                     f         some     no       type: the pattern wants [\"u\"], the event has \"t\"\n";
+        assert_eq!(verdicts(&tested, Paint::NEVER), table);
+        tested.left_out = 7;
+        let left_out = format!("{table}and 7 more, which are not listed\n");
+        assert_eq!(verdicts(&tested, Paint::NEVER), left_out);
+        tested.triggers.clear();
+        assert_eq!(verdicts(&tested, Paint::NEVER), "there is no trigger in this project\n");
     }
 }

@@ -65,6 +65,7 @@ fn server_exit(error: &server::CannotServe) -> Exit {
         server::CannotServe::Config(_)
         | server::CannotServe::Invalid(_)
         | server::CannotServe::NoKeys { .. } => Exit::Usage,
+        server::CannotServe::Store(store::Error::Unsound { .. }) => Exit::Damaged,
         _ => Exit::Failed,
     }
 }

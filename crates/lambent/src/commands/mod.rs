@@ -7,6 +7,7 @@
 pub mod completion;
 pub mod dead_letters;
 pub mod deploy;
+pub mod destination;
 pub mod docs;
 pub mod event;
 pub mod explain;
@@ -18,9 +19,11 @@ pub mod logs;
 mod pages;
 mod pattern;
 pub mod replay;
+pub mod schedule;
 mod screen;
 mod serve;
 mod session;
+pub mod source;
 mod table;
 mod time;
 pub mod trigger;
@@ -64,6 +67,9 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<(), Failure
         Command::Versions(it) => it.run(session).await,
         Command::Rm(it) => it.run(session).await,
         Command::Trigger(it) => it.run(session).await,
+        Command::Destination(it) => it.run(session).await,
+        Command::Schedule(it) => Box::pin(it.run(session)).await,
+        Command::Source(it) => Box::pin(it.run(session)).await,
         Command::Logs(it) => it.run(session).await,
         Command::Invocations(it) => it.run(session).await,
         Command::Explain(it) => it.run(session).await,

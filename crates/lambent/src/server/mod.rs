@@ -16,6 +16,7 @@ mod telemetry;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use control::sources::secrets::Secrets;
 use model::RuntimeName;
 use sandbox::Launcher;
 
@@ -51,6 +52,8 @@ pub enum CannotServe {
          this machine, and whoever a proxy on it lets through. Make another key first, or add --open"
     )]
     LastKey { project: model::Project, name: model::KeyName },
+    #[error(transparent)]
+    Secrets(#[from] control::sources::secrets::SecretError),
     #[error("cannot start the worker: {0}")]
     Worker(#[from] worker::StartError),
     #[error(
@@ -86,6 +89,7 @@ pub(crate) struct Started {
     no_runtime: Option<String>,
     /// The data folder as this process sees it from now on.
     data: PathBuf,
+    secrets: Secrets,
 }
 
 /// Runs the server until it is asked to stop.
@@ -101,13 +105,17 @@ pub fn run(role: Role, config: Config) -> Result<(), CannotServe> {
     };
     let names = runtimes.keys().cloned().collect();
     let launcher = launch(&config, runtimes)?;
+    // A key that the operator keeps elsewhere may be root's.
+    let given = config.secret_key.as_deref().map(Secrets::with_key_of).transpose()?;
     let data =
         sandbox::give_up_root(&config.data, config.uid_base).map_err(CannotServe::Privileges)?;
+    let secrets = given.unwrap_or_else(|| Secrets::in_folder(&data));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(CannotServe::Async)?;
-    let started = Started { config, role, listener, launcher, runtimes: names, no_runtime, data };
+    let runtimes = names;
+    let started = Started { config, role, listener, launcher, runtimes, no_runtime, data, secrets };
     runtime.block_on(start::serve(started))
 }
 

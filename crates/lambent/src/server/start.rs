@@ -23,7 +23,7 @@ pub(super) const CODE_CACHE: &str = "cache/code";
 
 /// Serves until a signal asks to stop, then lets what runs end.
 pub(super) async fn serve(started: Started) -> Result<(), CannotServe> {
-    let Started { config, role, listener, launcher, runtimes, no_runtime, data } = started;
+    let Started { config, role, listener, launcher, runtimes, no_runtime, data, secrets } = started;
     let address = listener.local_addr().unwrap_or(config.listen);
     let metrics = telemetry::metrics();
     let isolation = launcher.isolation().clone();
@@ -46,13 +46,20 @@ pub(super) async fn serve(started: Started) -> Result<(), CannotServe> {
         settings.idle_expiry = config.keep_alive;
         LocalWorker::start(settings, launcher, clock.clone())?
     };
-    let settings =
-        Settings { project_concurrency: config.project_concurrency, retention: config.retention };
-    let control = Control::start(store, blobs, worker.clone(), clock, settings).await?;
+    let settings = Settings {
+        project_concurrency: config.project_concurrency,
+        project_weights: config.project_weights.clone(),
+        retention: config.retention,
+        shared_sources: config.shared_sources,
+        destinations_private: config.destinations_private,
+    };
+    let control = Control::start(store, blobs, worker.clone(), clock, settings, secrets).await?;
     control.follow_keys(auth.clone());
     let api = Api::new(control.clone(), auth, metrics);
     let listener = tokio::net::TcpListener::from_std(listener)
         .map_err(|source| CannotServe::Listen { address, source })?;
+    // Before anybody can know that we are here, and ask.
+    let mut asked = asked_to_stop();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server::serve(listener, api.router(), stop.clone()));
     for missing in &isolation.missing {
@@ -63,7 +70,6 @@ pub(super) async fn serve(started: Started) -> Result<(), CannotServe> {
     }
     greet(role, address, &config.data, &runtimes);
 
-    let mut asked = asked_to_stop();
     tokio::select! {
         _ = asked.recv() => {}
         why = worker.fatal() => return Err(CannotServe::LauncherGone { why }),

@@ -35,7 +35,8 @@ impl Tmpfs {
         self.0.path()
     }
 
-    fn fill(&self) -> PathBuf {
+    /// Leaves no block free; the file that takes them all.
+    pub fn fill(&self) -> PathBuf {
         let ballast = self.path().join("ballast");
         let file = std::fs::File::create(&ballast).unwrap();
         // Until there is no block left.

@@ -77,7 +77,8 @@ fn stored_events_run_again_against_a_version_of_choice() {
     service.deploy("f", "def handler(e, c): return 2\n", &[]).expect(200);
     let event = first["event_id"].as_str().unwrap();
     let replay = |body: Value| service.post("/v1/replays", body.to_string()).expect(202).json();
-    let dry = replay(json!({"from": "2020-01-01T00:00:00Z", "dry_run": true}));
+    let dry = json!({"from": "2020-01-01T00:00:00Z", "dry_run": true}).to_string();
+    let dry = service.post("/v1/replays", dry).expect(200).json();
     assert_eq!((&dry["invocations"], &dry["id"]), (&json!(1), &json!(null)));
     replay(json!({"event_id": event, "function": "f", "version": 1}));
     replay(json!({"from": "2020-01-01T00:00:00Z", "source": "test"}));
@@ -139,6 +140,61 @@ fn malformed_events_and_patterns_are_refused_with_the_reason() {
     assert!(service.send("y", &json!({"size": 9})).is_empty());
     service.request("DELETE", "/v1/functions/echo/triggers/t", &[], b"").expect(204);
     assert!(service.send("y", &json!({"size": 11})).is_empty());
+}
+
+#[test]
+fn an_event_can_be_tried_and_each_trigger_says_what_stopped_it() {
+    let service = Service::start();
+    service.deploy("resize", ECHO, &[]).expect(201);
+    service.deploy("archive", ECHO, &[]).expect(201);
+    let put = |function: &str, trigger: &str, pattern: Value| {
+        let path = format!("/v1/functions/{function}/triggers/{trigger}");
+        let body = json!({"pattern": pattern}).to_string();
+        service.request("PUT", &path, &[], body.as_bytes()).expect(201);
+    };
+    put("resize", "large", json!({"type": ["t"], "data": {"size": [{"numeric": [">", 100]}]}}));
+    put("resize", "small", json!({"type": ["t"], "data": {"size": [{"numeric": ["<=", 100]}]}}));
+    put("archive", "all", json!({"source": ["other"]}));
+    let event = json!({"type": "t", "source": "s", "data": {"size": 7}}).to_string();
+    let told = |tested: &Value| -> Vec<[String; 4]> {
+        let text = |it: &Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+        let told = |it: &Value| {
+            let path = &it["stopped_by"]["path"];
+            [&it["function"], &it["trigger"], &it["matched"], path].map(text)
+        };
+        tested["triggers"].as_array().unwrap().iter().map(told).collect()
+    };
+    let expect = [
+        ["resize", "small", "true", "null"],
+        ["archive", "all", "false", "source"],
+        ["resize", "large", "false", "data.size"],
+    ];
+
+    let plain = service.post("/v1/events/test", &event).expect(200).json();
+    assert_eq!(told(&plain), expect);
+    assert_eq!((&plain["event"]["data"], &plain["left_out"]), (&json!({"size": 7}), &json!(0)));
+    assert_eq!(plain["triggers"][2]["stopped_by"]["actual"], 7);
+    let batch = service.post("/v1/events/test", format!("[{event}]")).expect(200).json();
+    assert_eq!(told(&batch["events"][0]), expect);
+    let binary = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-type", "t"),
+        ("ce-source", "s"),
+        ("content-type", "application/json"),
+    ];
+    let binary = service.request("POST", "/v1/events/test", &binary, br#"{"size":7}"#);
+    assert_eq!(told(&binary.expect(200).json()), expect);
+    assert_eq!(service.post("/v1/events/test", "{}").expect(400).code(), "invalid_event");
+
+    let ledger = service.get("/v1/invocations").expect(200).json();
+    assert_eq!(ledger["items"], json!([]), "nothing was started");
+    let id = plain["event"]["id"].as_str().unwrap();
+    let same = json!({"id": id, "type": "t", "source": "s", "data": {"size": 7}}).to_string();
+    let sent = service.post("/v1/events", &same).expect(202).json();
+    assert_eq!(sent["duplicate"], json!(false), "nothing was stored");
+    assert_eq!(sent["triggers"].as_array().unwrap().len(), 1);
+    assert_eq!(sent["triggers"][0]["trigger"], "small");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The whole service, end to end: the real binary, real HTTP, real sandboxes.
 //!
-//! [`service`] starts it; [`calls`], [`events`] and [`packages`] say what it does. [`checker`] is the
-//! judge of what it promised, and [`load`] what it is judged under: [`crash`], [`failpoints`],
+//! [`service`] starts it; [`calls`], [`events`], [`destinations`], [`triggers`] and [`packages`] say what it does.
+//! [`checker`] is the judge of what it promised, and [`load`] what it is judged under: [`crash`], [`failpoints`],
 //! [`disk`], [`drain`] and [`startup`] are what can go wrong around it, [`hostile`] what can go wrong
 //! inside.
 //!
@@ -15,6 +15,7 @@
 mod calls;
 mod checker;
 mod crash;
+mod destinations;
 mod disk;
 mod drain;
 mod events;
@@ -22,5 +23,10 @@ mod failpoints;
 mod hostile;
 mod load;
 mod packages;
+mod replays;
+mod schedules;
 mod service;
+mod sources;
 mod startup;
+mod triggers;
+mod webhooks;

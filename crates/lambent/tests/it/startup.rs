@@ -105,6 +105,31 @@ fn data_of_a_newer_version_is_refused_and_left_alone() {
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
 }
 
+#[test]
+fn a_damaged_database_is_refused_with_a_code_of_its_own_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut service = Service::start_on(&data, &[], &[]);
+    assert!(service.stop().success());
+    let lock = data.join("lock");
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "", "a clean end leaves no mark");
+    let path = data.join("lambent.db");
+    // Else its pages would be read from the log.
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(conn);
+    let mut database = std::fs::read(&path).unwrap();
+    // The first page that is not the schema's.
+    database[4_096..4_104].fill(0xee);
+    std::fs::write(&path, database).unwrap();
+    std::fs::write(&lock, "1\n").unwrap();
+    for _ in 0..2 {
+        let (code, sentence) = refused(command(&data, &[], &[]), &data);
+        assert_eq!(code, 7, "{sentence}");
+        says(&sentence, &["is damaged", "restore", "integrity_check", data.to_str().unwrap()]);
+    }
+}
+
 fn create_key(data: &Path, project: &str, name: &str) -> String {
     let mut command = lambent();
     command.args(["key", "create", "--project", project, "--name", name, "--data"]).arg(data);

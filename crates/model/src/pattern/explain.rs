@@ -12,7 +12,9 @@ use super::invalid::{index, join, shown};
 use super::leaf::Leaf;
 use super::matching::Holds;
 
-/// Reasons told where several have to fail together: enough for a `$or` that people write.
+/// Reasons told where several have to fail together: enough for a `$or` that people write. Within
+/// one of them it is half as many, and so on: a sentence about arrays in arrays in arrays has an
+/// end, however many elements these have.
 const REASONS: usize = 8;
 
 /// The answer of a dry run.
@@ -75,29 +77,73 @@ type Object = Map<String, Value>;
 
 /// Why `node`, which does not hold for `object`, does not.
 pub(super) fn stop(node: &Node, object: Option<&Object>, path: &str) -> Option<Stop> {
-    if let Some(field) = node.fields.iter().find(|field| field.holds(object) == Holds::No) {
-        return Some(stop_at_field(field, object, path));
-    }
-    let failed =
-        |members: &&Vec<Node>| members.iter().all(|member| member.holds(object) == Holds::No);
-    let members = node.ors.iter().find(failed)?;
-    let reasons = members.iter().take(REASONS).filter_map(|member| stop(member, object, path));
-    Some(Stop {
-        path: join(path, OR),
-        wanted: format!("one of {} patterns to hold", members.len()),
-        had: Had::NoneOf(reasons.collect()),
-    })
+    Telling { most: REASONS }.stop(node, object, path)
 }
 
-fn stop_at_field(field: &Field, object: Option<&Object>, path: &str) -> Stop {
-    let path = join(path, &field.key);
-    let value = object.and_then(|object| object.get(&*field.key));
-    if let Some(leaf) = field.leaves.iter().find(|leaf| leaf.holds(value) == Holds::No) {
-        return stop_at_leaf(leaf, value, path);
+/// How many reasons may still be told where there are several.
+#[derive(Clone, Copy)]
+struct Telling {
+    most: usize,
+}
+
+impl Telling {
+    fn inside(self) -> Self {
+        Self { most: (self.most / 2).max(1) }
     }
-    let inside = field.node.as_ref().and_then(|node| stop_inside(node, value, &path));
-    // Not reached: a field that does not hold has a part that does not.
-    inside.unwrap_or(Stop { path, wanted: "this field to hold".to_owned(), had: Had::Absent })
+
+    fn stop(self, node: &Node, object: Option<&Object>, path: &str) -> Option<Stop> {
+        if let Some(field) = node.fields.iter().find(|field| field.holds(object) == Holds::No) {
+            return Some(self.stop_at_field(field, object, path));
+        }
+        let failed =
+            |members: &&Vec<Node>| members.iter().all(|member| member.holds(object) == Holds::No);
+        let members = node.ors.iter().find(failed)?;
+        let reasons = members
+            .iter()
+            .take(self.most)
+            .filter_map(|member| self.inside().stop(member, object, path));
+        Some(Stop {
+            path: join(path, OR),
+            wanted: format!("one of {} patterns to hold", members.len()),
+            had: Had::NoneOf(reasons.collect()),
+        })
+    }
+
+    fn stop_at_field(self, field: &Field, object: Option<&Object>, path: &str) -> Stop {
+        let path = join(path, &field.key);
+        let value = object.and_then(|object| object.get(&*field.key));
+        if let Some(leaf) = field.leaves.iter().find(|leaf| leaf.holds(value) == Holds::No) {
+            return stop_at_leaf(leaf, value, path);
+        }
+        let inside = field.node.as_ref().and_then(|node| self.stop_inside(node, value, &path));
+        // Not reached: a field that does not hold has a part that does not.
+        inside.unwrap_or(Stop { path, wanted: "this field to hold".to_owned(), had: Had::Absent })
+    }
+
+    fn stop_inside(self, node: &Node, value: Option<&Value>, path: &str) -> Option<Stop> {
+        let list = match value {
+            Some(Value::Object(object)) => return self.stop(node, Some(object), path),
+            Some(Value::Array(list)) => list,
+            _ => return self.stop(node, None, path),
+        };
+        let mut objects = Vec::new();
+        collect(list, path, &mut objects);
+        if objects.is_empty() {
+            return self.stop(node, None, path);
+        }
+        let failed = objects.iter().filter(|(object, _)| node.holds(Some(object)) == Holds::No);
+        if let [(object, path)] = objects.as_slice() {
+            return self.stop(node, Some(object), path);
+        }
+        let tell =
+            |(object, path): &(&Object, String)| self.inside().stop(node, Some(object), path);
+        let reasons = failed.take(self.most).filter_map(tell).collect();
+        Some(Stop {
+            path: path.to_owned(),
+            wanted: format!("one of {} objects to satisfy all its fields", objects.len()),
+            had: Had::NoneOf(reasons),
+        })
+    }
 }
 
 fn stop_at_leaf(leaf: &Leaf, value: Option<&Value>, path: String) -> Stop {
@@ -106,30 +152,6 @@ fn stop_at_leaf(leaf: &Leaf, value: Option<&Value>, path: String) -> Stop {
         Some(value) => Had::Value(shown(value)),
     };
     Stop { path, wanted: shown(&leaf.wanted), had }
-}
-
-fn stop_inside(node: &Node, value: Option<&Value>, path: &str) -> Option<Stop> {
-    let list = match value {
-        Some(Value::Object(object)) => return stop(node, Some(object), path),
-        Some(Value::Array(list)) => list,
-        _ => return stop(node, None, path),
-    };
-    let mut objects = Vec::new();
-    collect(list, path, &mut objects);
-    if objects.is_empty() {
-        return stop(node, None, path);
-    }
-    let failed = objects.iter().filter(|(object, _)| node.holds(Some(object)) == Holds::No);
-    let mut reasons: Vec<_> =
-        failed.take(REASONS).filter_map(|(object, path)| stop(node, Some(object), path)).collect();
-    if objects.len() == 1 {
-        return reasons.pop();
-    }
-    Some(Stop {
-        path: path.to_owned(),
-        wanted: format!("one of {} objects to satisfy all its fields", objects.len()),
-        had: Had::NoneOf(reasons),
-    })
 }
 
 fn collect<'v>(list: &'v [Value], path: &str, objects: &mut Vec<(&'v Object, String)>) {

@@ -3,6 +3,8 @@
 //! `data.size: "numeric" takes pairs of operator and number, got "<"`. The path names fields and
 //! members of `$or`; which of a field's alternatives is meant, the reason shows.
 
+use std::fmt::{self, Write as _};
+
 use serde_json::Value;
 
 use super::limits;
@@ -170,10 +172,34 @@ pub(super) fn index(path: &str, position: usize) -> String {
 /// Characters of a value that a sentence repeats: enough to recognise it, too few to flood a log.
 const SHOWN: usize = 160;
 
+/// As JSON. What is longer is cut and ends in `…`, and so is no JSON any more.
 pub(super) fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((cut, _)) => format!("{}…", text.split_at(cut).0),
-        None => text,
+    let mut start = Start { text: String::new(), left: SHOWN };
+    match write!(start, "{value}") {
+        Ok(()) => start.text,
+        Err(fmt::Error) => start.text + "…",
+    }
+}
+
+/// Takes the first characters and then no more, so that a megabyte is not written out for a line.
+struct Start {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.left) {
+            None => {
+                self.left -= text.chars().count();
+                self.text += text;
+                Ok(())
+            }
+            Some((cut, _)) => {
+                self.left = 0;
+                self.text += text.split_at(cut).0;
+                Err(fmt::Error)
+            }
+        }
     }
 }

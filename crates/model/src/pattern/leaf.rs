@@ -58,13 +58,6 @@ impl Leaf {
             }
             || self.tests.iter().any(|test| test.accepts(value))
     }
-
-    /// The strings of a list that names nothing else.
-    pub(super) fn only_strings(&self) -> Option<&[String]> {
-        let other = self.null || self.yes || self.no || self.any || self.absent;
-        let pinned = !other && self.numbers.is_empty() && self.tests.is_empty();
-        pinned.then_some(&self.strings.0)
-    }
 }
 
 impl Test {
@@ -104,6 +97,14 @@ impl Exact {
         strings.sort_unstable();
         strings.dedup();
         Self(strings)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     fn contains(&self, text: &str) -> bool {

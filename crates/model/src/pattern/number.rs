@@ -90,6 +90,12 @@ pub(super) struct Bound {
 }
 
 impl Range {
+    /// The number, if it is the only one inside.
+    pub(super) fn only(&self) -> Option<Num> {
+        let (low, high) = (self.low?, self.high?);
+        (low.at == high.at && low.inclusive && high.inclusive).then_some(low.at)
+    }
+
     pub(super) fn contains(&self, number: Num) -> bool {
         let above = self.low.is_none_or(|low| match number.compare(low.at) {
             Ordering::Greater => true,

@@ -40,6 +40,14 @@ impl Folded {
         Self(text.chars().map(fold).collect::<String>().into())
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.0.into()
+    }
+
     fn starts(&self, text: &str) -> bool {
         let mut chars = text.chars().map(fold);
         self.0.chars().all(|wanted| chars.next() == Some(wanted))
@@ -130,6 +138,16 @@ impl Wildcard {
         let mut middle: Vec<_> = pieces.collect();
         let rest = middle.pop().map(|last| AfterStar { middle: middle.into(), last });
         Ok(Self { first, rest })
+    }
+
+    /// What every string that it accepts begins with.
+    pub(super) fn start(&self) -> &str {
+        &self.first
+    }
+
+    /// Without a star: it accepts its start and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        self.rest.is_none()
     }
 
     pub(super) fn accepts(&self, text: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use model::function::Trigger;
 use model::invocation::Status;
-use model::{Fault, Function, KeyName, Pattern, TriggerName, fault};
+use model::{Delivery, Fault, Function, KeyName, Pattern, TriggerName, fault};
 
 use super::World;
 use super::world::{name, page, project};
@@ -22,6 +22,7 @@ impl World {
             function: function.id,
             name: TriggerName::parse("on-it").unwrap(),
             pattern: Pattern::parse(pattern).unwrap(),
+            delivery: Delivery::default(),
             created_at: self.now(),
         }
     }
@@ -53,7 +54,7 @@ pub(crate) async fn a_trigger_is_replaced_by_name(w: World) {
     let function = w.deploy("f").await;
     let patterns = async || {
         let catalogue = w.store.catalogue().await.unwrap();
-        let triggers = catalogue.into_iter().flat_map(|(_, triggers)| triggers);
+        let triggers = catalogue.into_iter().flat_map(|it| it.triggers);
         triggers.map(|trigger| trigger.pattern.to_string()).collect::<Vec<_>>()
     };
     assert!(w.store.put_trigger(&w.trigger(&function, r#"{"type":["a"]}"#)).await.unwrap());
@@ -84,8 +85,8 @@ pub(crate) async fn a_name_can_be_used_again_and_is_another_function(w: World) {
     assert_eq!(second.latest.number, 1);
     let catalogue = w.store.catalogue().await.unwrap();
     assert_eq!(catalogue.len(), 1);
-    assert_eq!(catalogue[0].0, second);
-    assert!(catalogue[0].1.is_empty());
+    assert_eq!(catalogue[0].function, second);
+    assert!(catalogue[0].triggers.is_empty());
 }
 
 pub(crate) async fn deleting_a_function_makes_dead_letters_of_what_waits(w: World) {

@@ -86,7 +86,7 @@ pub(crate) async fn a_replay_adds_invocations_and_does_not_show_in_duplicates(w:
     let claimed = w.claim(&f, 10).await;
     assert_eq!(claimed.len(), 2);
     let again = claimed.iter().find(|claimed| claimed.id == replayed.id).unwrap();
-    assert_eq!(again.version, Some(1));
+    assert_eq!((again.version, again.replay), (Some(1), replayed.replay));
     assert_eq!(w.detail(replayed.id).await.invocation.replay, replayed.replay);
     let duplicate = w.store.append(vec![w.event("1", &[&f])]).await.unwrap().remove(0);
     assert_eq!(duplicate.invocations.len(), 1);
@@ -149,4 +149,21 @@ pub(crate) async fn events_are_listed_oldest_first_and_filtered(w: World) {
     let foreign = w.store.events(&project("other"), EventFilter::default(), page(10)).await;
     assert!(foreign.unwrap().items.is_empty());
     assert_eq!(w.store.event(&project("other"), ids[0]).await.unwrap(), None);
+}
+
+pub(crate) async fn events_are_listed_in_the_order_of_their_arrival(w: World) {
+    let f = w.deploy("f").await;
+    // Within a millisecond ids are in no order.
+    let mut batch: Vec<_> = (0..5_u32).map(|n| w.event(&n.to_string(), &[&f])).collect();
+    batch.reverse();
+    let arrived: Vec<_> = batch.iter().map(|event| event.id).collect();
+    w.store.append(batch).await.unwrap();
+    let first = w.store.events(&w.project, EventFilter::default(), page(2)).await.unwrap();
+    let rest = Page { limit: 9, cursor: first.next };
+    let rest = w.store.events(&w.project, EventFilter::default(), rest).await.unwrap();
+    let listed: Vec<_> = first.items.iter().chain(&rest.items).map(|event| event.id).collect();
+    assert_eq!(listed, arrived);
+    let third = Page { limit: 9, cursor: Some(rest.items[0].cursor.clone()) };
+    let after = w.store.events(&w.project, EventFilter::default(), third).await.unwrap();
+    assert_eq!(after.items, rest.items[1..], "each event tells its own place");
 }

@@ -39,9 +39,7 @@ pub(crate) async fn what_has_become_too_old_can_be_claimed_apart(w: World) {
     let old = w.send("1", &f).await;
     w.wait(60);
     w.send("2", &f).await;
-    let (now, worker, function) = (w.now(), w.worker, f.id);
-    let until = now.plus(seconds(30));
-    let claim = Claim { function, limit: 9, worker, now, until, accepted_before: Some(now) };
+    let claim = Claim { accepted_before: Some(w.now()), ..w.claim_of(&f, 9) };
     let claimed = w.store.claim(claim).await.unwrap();
     assert_eq!(claimed.iter().map(|one| one.id).collect::<Vec<_>>(), [old]);
 }
@@ -93,7 +91,7 @@ pub(crate) async fn a_retry_waits_and_counts_whose_fault_it_was(w: World) {
     assert_eq!(second.accepted_at, accepted_at);
     let mut ours = w.settlement(&second, Next::RetryAt(w.now()));
     ours.attempt.fault = Some(Fault::platform(fault::NO_CAPACITY, "no room"));
-    assert!(w.store.settle(ours).await.unwrap());
+    assert!(w.store.settle(ours).await.unwrap().ours);
     let third = w.claim_one(&f).await;
     assert_eq!((third.attempt, third.failures, third.disturbances), (3, 1, 1));
     assert!(w.settle(&third, Next::Succeeded).await);
@@ -244,6 +242,7 @@ pub(crate) async fn what_waits_is_counted_per_function(w: World) {
     waiting.sort_by_key(|waiting| waiting.count);
     let (now, one) = (w.now(), |function, first_due_at, count| Waiting {
         function,
+        lane: None,
         first_due_at,
         oldest_created_at: first_due_at,
         count,

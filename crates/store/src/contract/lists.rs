@@ -156,8 +156,15 @@ pub(crate) async fn counts_follow_what_happens(w: World) {
     let claimed = w.claim(&f, 3).await;
     assert!(w.settle(&claimed[0], Next::RetryAt(w.now())).await);
     assert!(w.settle(&claimed[1], Next::GaveUp("RetriesExhausted")).await);
-    let expect =
-        Counts { queued: 1, running: 1, retrying: 1, dead: 1, oldest_waiting: Some(begin) };
+    let expect = Counts {
+        queued: 1,
+        running: 1,
+        retrying: 1,
+        dead: 1,
+        oldest_waiting: Some(begin),
+        messages_waiting: 0,
+        damaged_rows: 0,
+    };
     assert_eq!(w.store.counts().await.unwrap(), expect);
     w.store.probe().await.unwrap();
 }

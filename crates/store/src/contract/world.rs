@@ -72,6 +72,10 @@ pub(crate) fn name(name: &str) -> FunctionName {
     FunctionName::parse(name).unwrap()
 }
 
+pub(crate) fn trigger(name: &str) -> TriggerName {
+    TriggerName::parse(name).unwrap()
+}
+
 pub(crate) fn page(limit: usize) -> Page {
     Page { limit, cursor: None }
 }
@@ -140,6 +144,8 @@ impl World {
             function: function.id,
             function_name: function.name.clone(),
             trigger: Some(TriggerName::parse("on-it").unwrap()),
+            lane: None,
+            ordering_key: None,
             origin: Origin::Event,
             replay: None,
             version: None,
@@ -157,10 +163,32 @@ impl World {
     }
 
     pub(crate) async fn claim(&self, function: &Function, limit: usize) -> Vec<Claimed> {
-        let (now, worker, function) = (self.now(), self.worker, function.id);
-        let until = now.plus(seconds(30));
-        let claim = Claim { function, limit, worker, now, until, accepted_before: None };
+        self.claim_in(function, None, limit).await
+    }
+
+    pub(crate) async fn claim_in(
+        &self,
+        function: &Function,
+        lane: Option<&str>,
+        limit: usize,
+    ) -> Vec<Claimed> {
+        let claim = Claim { lane: lane.map(trigger), ..self.claim_of(function, limit) };
         self.store.claim(claim).await.unwrap()
+    }
+
+    /// What is due now in the plain lane.
+    pub(crate) fn claim_of(&self, function: &Function, limit: usize) -> Claim {
+        let now = self.now();
+        Claim {
+            function: function.id,
+            lane: None,
+            limit,
+            worker: self.worker,
+            now,
+            due_by: now,
+            until: now.plus(seconds(30)),
+            accepted_before: None,
+        }
     }
 
     pub(crate) async fn claim_one(&self, function: &Function) -> Claimed {
@@ -179,6 +207,7 @@ impl World {
             memory_peak_bytes: Some(1 << 20),
             fault,
             log_dropped_bytes: 0,
+            batch: None,
         }
     }
 
@@ -192,11 +221,12 @@ impl World {
             result_bytes: result.as_ref().map(|result| result.len() as u64),
             result,
             log: vec![line(self.now(), "a line")],
+            send: Vec::new(),
         }
     }
 
     pub(crate) async fn settle(&self, claimed: &Claimed, next: Next) -> bool {
-        self.store.settle(self.settlement(claimed, next)).await.unwrap()
+        self.store.settle(self.settlement(claimed, next)).await.unwrap().ours
     }
 
     pub(crate) fn call(&self, function: &Function, fault: Option<Fault>) -> CallRecord {
@@ -211,6 +241,7 @@ impl World {
             attempt: self.attempt(1, fault),
             log: Vec::new(),
             key: None,
+            send: Vec::new(),
         }
     }
 

@@ -11,26 +11,28 @@ use model::invocation::{Fact, Status};
 use model::{Fault, InvocationId, Timestamp};
 use rusqlite::params;
 
+use super::damage::alone;
 use super::invocations::{Standing, step};
 use super::ledger::{Fail, Ledger};
 use super::query::{all, run};
-use super::rows;
+use super::{ordering, rows};
 use crate::status_number;
 
 /// Invocations of one transaction: some 5 ms of the writer's time.
 pub(super) const BATCH: usize = 256;
 
-/// Buries up to [`BATCH`] of what waits for deleted functions. Fewer means that it is done.
-pub(super) fn bury(ledger: &mut Ledger, now: Timestamp) -> Result<usize, Fail> {
+/// Buries up to [`BATCH`] of what waits for deleted functions. Fewer means that it is done. See
+/// [`alone`] about `again`.
+pub(super) fn bury(ledger: &mut Ledger, now: Timestamp, again: bool) -> Result<usize, Fail> {
     let sql = "SELECT i.id FROM functions f
                JOIN invocations i INDEXED BY invocations_waiting
                  ON i.function = f.no AND i.status IN (0, 2)
                WHERE f.deleted_at IS NOT NULL LIMIT ?1";
-    let waiting = all(&ledger.conn, sql, [rows::count(BATCH)], |row| {
-        Ok(InvocationId::from_bytes(row.get(0)?))
+    let waiting = ledger.not_passed_over(BATCH, |conn, most| {
+        all(conn, sql, [most], |row| Ok(InvocationId::from_bytes(row.get(0)?)))
     })?;
     for id in &waiting {
-        bury_one(ledger, *id, now)?;
+        alone(ledger, *id, again, |ledger| bury_one(ledger, *id, now))?;
     }
     Ok(waiting.len())
 }
@@ -66,5 +68,8 @@ pub(super) fn give_up(
             rows::fault_text(fault)?
         ],
     )?;
+    if standing.keyed {
+        ordering::release(ledger, id, now)?;
+    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Functions, versions and triggers.
+//! Functions, versions and triggers; and the whole catalogue, with destinations.
 
 use model::function::{Digest, Trigger};
 use model::{
@@ -8,9 +8,10 @@ use rusqlite::{Connection, Row, params};
 
 use super::cursor::List;
 use super::ledger::{Fail, Ledger};
+use super::outbox;
 use super::query::{all, first, run};
 use super::rows::{self, time, trusted};
-use crate::{Deploy, Error, Listed, Page};
+use crate::{Deploy, Deployed, Destinations, Error, Listed, Page};
 
 // ---- writes ----
 
@@ -75,6 +76,7 @@ pub(super) fn delete_function(
     let conn = &ledger.conn;
     run(conn, "DELETE FROM triggers WHERE function = ?1", [function.no])?;
     run(conn, "DELETE FROM versions WHERE function = ?1", [function.no])?;
+    outbox::remove_destinations(ledger, function.no)?;
     run(
         conn,
         "UPDATE functions SET deleted_at = ?2, deleted_fault = ?3 WHERE no = ?1",
@@ -90,14 +92,17 @@ pub(super) fn put_trigger(ledger: &mut Ledger, trigger: &Trigger) -> Result<bool
     };
     run(
         &ledger.conn,
-        "INSERT INTO triggers (function, name, pattern, created_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO triggers (function, name, pattern, created_at, delivery)
+         VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (function, name)
-         DO UPDATE SET pattern = excluded.pattern, created_at = excluded.created_at",
+         DO UPDATE SET pattern = excluded.pattern, created_at = excluded.created_at,
+                       delivery = excluded.delivery",
         params![
             function.no,
             trigger.name.as_str(),
             trigger.pattern.to_string(),
-            trigger.created_at.micros()
+            trigger.created_at.micros(),
+            rows::delivery_text(&trigger.delivery)?
         ],
     )?;
     Ok(true)
@@ -199,32 +204,43 @@ pub(super) fn versions(
     Ok(super::listed(items, limit, |last| List::Versions.cursor(&last.number.to_be_bytes())))
 }
 
-pub(super) fn catalogue(conn: &Connection) -> Result<Vec<(Function, Vec<Trigger>)>, Fail> {
+pub(super) fn catalogue(conn: &Connection) -> Result<Vec<Deployed>, Fail> {
     let functions = all(conn, &select_function("true ORDER BY f.no"), [], read_function)?;
-    // In the same order, so that the two lists are merged in one walk.
-    let sql = "SELECT f.id, t.name, t.pattern, t.created_at
+    // In the same order, so that the lists are merged in one walk.
+    let sql = "SELECT f.id, t.name, t.pattern, t.created_at, t.delivery
                FROM functions f JOIN triggers t ON t.function = f.no
                WHERE f.deleted_at IS NULL ORDER BY f.no, t.name";
     let mut triggers = all(conn, sql, [], read_trigger)?.into_iter().peekable();
-    let with_triggers = functions.into_iter().map(|function| {
+    let mut targets = outbox::destinations(conn)?.into_iter().peekable();
+    let deployed = functions.into_iter().map(|function| {
         let mut own = Vec::new();
         while let Some(trigger) = triggers.next_if(|trigger| trigger.function == function.id) {
             own.push(trigger);
         }
-        (function, own)
+        let mut destinations = Destinations::default();
+        while let Some((_, success, target)) = targets.next_if(|(id, ..)| *id == function.id) {
+            let place = match success {
+                true => &mut destinations.on_success,
+                false => &mut destinations.on_failure,
+            };
+            *place = Some(target);
+        }
+        Deployed { function, triggers: own, destinations }
     });
-    Ok(with_triggers.collect())
+    Ok(deployed.collect())
 }
 
 fn read_trigger(row: &Row<'_>) -> Result<Trigger, Fail> {
     let name: String = row.get(1)?;
     let pattern: String = row.get(2)?;
+    let delivery: Option<String> = row.get(4)?;
     Ok(Trigger {
         function: FunctionId::from_bytes(row.get(0)?),
         name: trusted("triggers", TriggerName::parse(&name))?,
         pattern: Pattern::parse(&pattern)
             .map_err(|invalid| Fail::Row { table: "triggers", why: invalid.to_string() })?,
         created_at: time(row.get(3)?),
+        delivery: rows::delivery(delivery.as_deref())?,
     })
 }
 

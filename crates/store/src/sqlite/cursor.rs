@@ -13,6 +13,7 @@ pub(super) enum List {
     Invocations,
     Events,
     Log,
+    Replays,
 }
 
 impl List {
@@ -23,6 +24,7 @@ impl List {
             Self::Invocations => 'i',
             Self::Events => 'e',
             Self::Log => 'l',
+            Self::Replays => 'r',
         }
     }
 

@@ -1,21 +1,22 @@
 //! Events in: stored once per sender's key, together with their invocations.
 
+use std::cmp::Ordering;
+
 use model::invocation::{Origin, Status};
 use model::{Event, EventId, FunctionName, InvocationId, Project, TriggerName, limits};
 use rusqlite::{Connection, Row, params};
 
-use super::burial;
 use super::cursor::List;
+use super::damage::{Content, Damage};
 use super::ledger::{Fail, FunctionRef, Ledger};
 use super::query::{all, first, run};
 use super::rows::{self, time, trusted};
+use super::walk::{Listing, Walk};
+use super::{burial, ordering};
 use crate::{
     Appended, Error, EventFilter, Listed, NewEvent, NewInvocation, Page, StoredEvent, failpoint,
     status_number,
 };
-
-/// Records on one page: a thousand events of a megabyte would be a gigabyte in memory.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 // ---- writes ----
 
@@ -47,11 +48,12 @@ fn append_one(ledger: &mut Ledger, new: &NewEvent) -> Result<Appended, Fail> {
          DO UPDATE SET event = excluded.event, received_at = excluded.received_at",
         params![project, source, sender_id, id, at],
     )?;
+    let content = Content { project, id, received_at: at, sender_id, source, kind, record };
     run(
         conn,
-        "INSERT INTO events (project, id, received_at, sender_id, source, kind, record)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![project, id, at, sender_id, source, kind, &**record],
+        "INSERT INTO events (project, id, received_at, sender_id, source, kind, record, crc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![project, id, at, sender_id, source, kind, &**record, content.checksum()],
     )?;
     failpoint!("append.before_invocations");
     let mut invocations = Vec::with_capacity(new.invocations.len());
@@ -124,12 +126,26 @@ fn insert(
             "the {function:?} is of another project than its event"
         )));
     }
+    let lane = rows::lane_text(new.lane.as_ref());
+    let (turn, held) = match &new.ordering_key {
+        None => (None, false),
+        Some(key) if key.len() > limits::ORDERING_KEY_BYTES => {
+            let (bytes, most) = (key.len(), limits::ORDERING_KEY_BYTES);
+            let why = format!("an ordering key has {bytes} bytes, and may have {most}");
+            return Err(Fail::Refused(why));
+        }
+        Some(key) => {
+            let (turn, held) = ordering::next_turn(ledger, no, lane, key)?;
+            (Some(turn), held)
+        }
+    };
     run(
         &ledger.conn,
         "INSERT INTO invocations
              (id, project, function, origin, status, attempts, failures, disturbances, transitions,
-              created_at, accepted_at, due_at, asked_version, event, \"trigger\", replay)
-         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9, ?10, ?11)",
+              created_at, accepted_at, due_at, asked_version, event, \"trigger\", replay, lane,
+              ordering_key, turn)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             new.id.as_bytes(),
             own,
@@ -137,11 +153,14 @@ fn insert(
             rows::origin_number(new.origin),
             status_number(Status::Queued),
             created_at.micros(),
-            new.due_at.micros(),
+            if held { ordering::HELD } else { new.due_at.micros() },
             new.version,
             event.as_bytes(),
             new.trigger.as_ref().map(TriggerName::as_str),
             new.replay.as_ref().map(model::ReplayId::as_bytes),
+            lane,
+            new.ordering_key,
+            turn,
         ],
     )?;
     if deleted {
@@ -152,20 +171,66 @@ fn insert(
 
 // ---- reads ----
 
-const COLUMNS: &str = "e.id, e.received_at, e.sender_id, e.source, e.kind, e.record";
+/// Followed by those of [`Content`].
+const COLUMNS: &str = "e.id, e.no, e.project";
+
+/// Where those of [`Content`] begin.
+const CONTENT: usize = 3;
+
+/// A cursor: after the event of this time and row. (Rows alone would do, but that their numbers may be
+/// used again.)
+fn place(received_at: i64, no: i64) -> String {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&received_at.to_be_bytes());
+    key[8..].copy_from_slice(&no.to_be_bytes());
+    List::Events.cursor(&key)
+}
+
+fn parse_place(cursor: &str) -> Result<(i64, i64), Error> {
+    let key = List::Events.fixed::<16>(cursor)?;
+    let (received_at, no) = key.split_at(8);
+    let number = |bytes: &[u8]| bytes.iter().fold(0_i64, |all, byte| all << 8 | i64::from(*byte));
+    Ok((number(received_at), number(no)))
+}
 
 fn read(row: &Row<'_>) -> Result<StoredEvent, Fail> {
-    let record = row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?;
+    let id = row.get(0)?;
+    let content = Content::checked(row, CONTENT, row.get(2)?, &id)?;
     Ok(StoredEvent {
-        id: EventId::from_bytes(row.get(0)?),
-        received_at: time(row.get(1)?),
+        id: EventId::from_bytes(id),
+        received_at: time(content.received_at),
+        cursor: place(content.received_at, row.get(1)?),
         event: Event {
-            id: row.get(2)?,
-            source: row.get(3)?,
-            kind: row.get(4)?,
-            record: record.into(),
+            id: content.sender_id.into(),
+            source: content.source.into(),
+            kind: content.kind.into(),
+            record: content.record.into(),
         },
     })
+}
+
+/// In the order of their arrival.
+struct ByArrival;
+
+impl Listing for ByArrival {
+    type Key = (i64, i64);
+    type Item = StoredEvent;
+
+    fn key(row: &Row<'_>) -> Result<(i64, i64), Fail> {
+        Ok((row.get(CONTENT)?, row.get(1)?))
+    }
+
+    fn cursor((received_at, no): (i64, i64)) -> String {
+        place(received_at, no)
+    }
+
+    fn read(row: &Row<'_>) -> Result<StoredEvent, Fail> {
+        read(row)
+    }
+
+    fn bytes(item: &StoredEvent) -> usize {
+        item.event.record.len()
+    }
 }
 
 pub(super) fn event(
@@ -174,58 +239,50 @@ pub(super) fn event(
     id: EventId,
 ) -> Result<Option<StoredEvent>, Fail> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM events e
-         WHERE e.project = (SELECT no FROM projects WHERE name = ?1) AND e.id = ?2"
+        "SELECT {COLUMNS}, {} FROM events e
+         WHERE e.project = (SELECT no FROM projects WHERE name = ?1) AND e.id = ?2",
+        Content::COLUMNS
     );
     first(conn, &sql, params![project.as_str(), id.as_bytes()], read)
 }
 
-/// Oldest first. A page may have fewer items than asked for, and yet a page after it: records are
-/// large.
+/// In the order of their arrival. A page may have fewer items than asked for, and yet a page after it:
+/// records are large.
 pub(super) fn events(
     conn: &Connection,
+    damage: &Damage,
     project: &Project,
     filter: &EventFilter,
     page: &Page,
 ) -> Result<Listed<StoredEvent>, Error> {
     let failed = |fail: Fail| super::failed("list events", &fail);
     let after = match &page.cursor {
-        Some(cursor) => List::Events.fixed::<16>(cursor)?,
-        None => filter.from.map_or([0; 16], super::earliest_id),
+        Some(cursor) => parse_place(cursor)?,
+        // Before every row of that time.
+        None => (filter.from.map_or(i64::MIN, |from| from.micros()), i64::MIN),
     };
-    let before = filter.to.map_or([0xff; 16], super::latest_id);
     let sql = format!(
-        "SELECT {COLUMNS} FROM events e INDEXED BY events_by_id
+        "SELECT {COLUMNS}, {} FROM events e INDEXED BY events_by_arrival
          WHERE e.project = (SELECT no FROM projects WHERE name = ?1)
-           AND e.id > ?2 AND e.id <= ?3
-           AND e.received_at >= ?4 AND e.received_at < ?5
-           AND (?6 IS NULL OR e.source = ?6) AND (?7 IS NULL OR e.kind = ?7)
-         ORDER BY e.id LIMIT ?8"
+           AND (e.received_at, e.no) > (?2, ?3) AND e.received_at < ?4
+           AND (?5 IS NULL OR e.source = ?5) AND (?6 IS NULL OR e.kind = ?6)
+         ORDER BY e.received_at, e.no LIMIT ?7",
+        Content::COLUMNS
     );
     let limit = super::limit_of(page);
     let read_rows = || -> Result<Listed<StoredEvent>, Fail> {
         let mut statement = conn.prepare_cached(&sql)?;
-        let mut found = statement.query(params![
+        let found = statement.query(params![
             project.as_str(),
-            after,
-            before,
-            filter.from.map_or(i64::MIN, |from| from.micros()),
+            after.0,
+            after.1,
             filter.to.map_or(i64::MAX, |to| to.micros()),
             filter.source,
             filter.kind,
             rows::count(limit + 1),
         ])?;
-        let (mut items, mut bytes) = (Vec::<StoredEvent>::new(), 0);
-        while let Some(row) = found.next()? {
-            if items.len() == limit || bytes >= PAGE_BYTES {
-                let next = items.last().map(|last| List::Events.cursor(last.id.as_bytes()));
-                return Ok(Listed { items, next });
-            }
-            let event = read(row)?;
-            bytes += event.event.record.len();
-            items.push(event);
-        }
-        Ok(Listed { items, next: None })
+        Walk { table: "events", order: Ordering::Greater, from: after, limit, damage }
+            .page::<ByArrival>(found)
     };
     read_rows().map_err(failed)
 }

@@ -6,6 +6,7 @@ use model::{InvocationId, Timestamp};
 use rusqlite::params;
 
 use super::ledger::{Fail, Ledger};
+use super::outbox::Sender;
 use super::query::{first, run};
 use super::rows::{self, time};
 use crate::status_number;
@@ -25,12 +26,19 @@ pub(super) struct Standing {
     pub(super) due_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ran_version: Option<u32>,
+    /// It has an ordering key: when it ends, another may be due.
+    pub(super) keyed: bool,
 }
 
 impl Standing {
+    /// Whoever sends because of it.
+    pub(super) fn sender(&self) -> Sender {
+        Sender { project: self.project, function: self.function }
+    }
+
     pub(super) fn of(ledger: &Ledger, id: InvocationId) -> Result<Option<Self>, Fail> {
         let sql = "SELECT project, function, origin, status, attempts, failures, disturbances,
-                          transitions, due_at, started_at, ran_version
+                          transitions, due_at, started_at, ran_version, turn IS NOT NULL
                    FROM invocations WHERE id = ?1";
         first(&ledger.conn, sql, [id.as_bytes()], |row| {
             Ok(Self {
@@ -45,6 +53,7 @@ impl Standing {
                 due_at: time(row.get(8)?),
                 started_at: row.get::<_, Option<i64>>(9)?.map(time),
                 ran_version: row.get(10)?,
+                keyed: row.get(11)?,
             })
         })
     }

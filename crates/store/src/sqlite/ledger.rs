@@ -4,16 +4,22 @@
 //! Only the writer's thread has one. Every method runs inside the transaction of a batch, and may
 //! run again if that is rolled back; [`Ledger::forget`] then drops what was remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use model::{Fault, FunctionId, FunctionName, Project, Timestamp, fault};
+use model::{Fault, FunctionId, FunctionName, InvocationId, Project, Timestamp, fault};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::damage::Damage;
 use super::rows;
 
 /// Functions and projects remembered; beyond it they are forgotten and looked up again. About
 /// 1 MiB.
 const REMEMBERED: usize = 10_000;
+
+/// Invocations that are known to be damaged, in each of two ways. With so many, the database is no more
+/// to be worked with: what meets another one fails.
+const PASSED_OVER: usize = 1_024;
 
 /// How a job, or a read, can fail.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,9 @@ pub(super) enum Fail {
     /// A row that this version did not write, or that the disk has changed.
     #[error("a row of {table} cannot be read: {why}")]
     Row { table: &'static str, why: String },
+    /// An index that the disk has changed.
+    #[error("the rows of {table} do not come in the order of their keys")]
+    Disorder { table: &'static str },
     #[error("{0}")]
     Refused(String),
 }
@@ -42,11 +51,56 @@ pub(super) struct Ledger {
     pub(super) conn: Connection,
     functions: HashMap<FunctionId, FunctionRef>,
     projects: HashMap<Project, i64>,
+    pub(super) damage: Arc<Damage>,
+    /// Damaged invocations that let themselves neither be leased nor ended.
+    passed_over: HashSet<InvocationId>,
+    /// Those whose events are on malformed pages, and what SQLite said of them.
+    unreadable: HashMap<InvocationId, String>,
 }
 
 impl Ledger {
-    pub(super) fn new(conn: Connection) -> Self {
-        Self { conn, functions: HashMap::new(), projects: HashMap::new() }
+    pub(super) fn new(conn: Connection, damage: Arc<Damage>) -> Self {
+        Self {
+            conn,
+            functions: HashMap::new(),
+            projects: HashMap::new(),
+            damage,
+            passed_over: HashSet::new(),
+            unreadable: HashMap::new(),
+        }
+    }
+
+    /// Meets this one no more, until the store is opened again. False if there are too many.
+    pub(super) fn pass_over(&mut self, id: InvocationId) -> bool {
+        self.passed_over.len() < PASSED_OVER && self.passed_over.insert(id)
+    }
+
+    /// Does not try again to read what this one waits for. Nothing is learned if there are too many.
+    pub(super) fn note_unreadable(&mut self, id: InvocationId, why: &Fail) {
+        if self.unreadable.len() < PASSED_OVER {
+            self.unreadable.insert(id, why.to_string());
+        }
+    }
+
+    pub(super) fn unreadable(&self, id: InvocationId) -> Option<&str> {
+        self.unreadable.get(&id).map(String::as_str)
+    }
+
+    /// How much is known of damage: more than before, and doing the same again may do better.
+    pub(super) fn learned(&self) -> usize {
+        self.passed_over.len() + self.unreadable.len()
+    }
+
+    /// The first `most` of what `find` finds (given a limit) that are not passed over.
+    pub(super) fn not_passed_over(
+        &self,
+        most: usize,
+        find: impl FnOnce(&Connection, i64) -> Result<Vec<InvocationId>, Fail>,
+    ) -> Result<Vec<InvocationId>, Fail> {
+        let mut found = find(&self.conn, rows::count(most + self.passed_over.len()))?;
+        found.retain(|id| !self.passed_over.contains(id));
+        found.truncate(most);
+        Ok(found)
     }
 
     pub(super) fn execute(&self, sql: &str) -> Result<(), Fail> {

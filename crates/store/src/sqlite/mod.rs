@@ -3,9 +3,11 @@
 //! A write goes through the [`queue`] to the one [`writer`] thread, which commits what has queued
 //! up in one transaction with one fsync; a read goes to one of a few [`readers`], which never wait
 //! for it. The operations themselves are plain functions over a connection, by subject:
-//! [`catalogue`], [`events`], [`lease`], [`settle`], [`burial`], [`logs`], [`keys`], [`reads`],
-//! [`sweep`]; [`rows`] says how values look in columns, and [`invocations`] is the one way to
-//! change an invocation's status. [`folder`] keeps a second process out, [`schema`] migrates.
+//! [`catalogue`], [`sources`], [`events`], [`ordering`], [`lease`], [`settle`], [`outbox`],
+//! [`burial`], [`logs`], [`keys`], [`reads`], [`replays`], [`sweep`];
+//! [`rows`] says how values look in columns, and [`invocations`] is the one way to change an
+//! invocation's status. [`folder`] keeps a second process out, [`schema`] migrates, [`damage`] says
+//! what becomes of what the disk has changed.
 //!
 //! # One file
 //!
@@ -25,6 +27,7 @@
 mod burial;
 mod catalogue;
 mod cursor;
+mod damage;
 mod events;
 mod folder;
 mod invocations;
@@ -32,17 +35,22 @@ mod keys;
 mod lease;
 mod ledger;
 mod logs;
+mod ordering;
+mod outbox;
 mod query;
 mod queue;
 mod readers;
 mod reads;
+mod replays;
 mod rows;
 mod schema;
 mod settle;
+mod sources;
 mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -56,6 +64,7 @@ use model::{Timestamp, limits};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use self::damage::Damage;
 use self::folder::Lock;
 use self::ledger::{Fail, Ledger};
 use self::queue::{Admission, Haste, Queue};
@@ -71,6 +80,11 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// rows. It fills as it is used.
 const CACHE_KIB: i64 = 32 * 1024;
 
+/// After an end that was none of its own doing, a database of up to this size is looked through at the
+/// start: at some 300 MB/s, three seconds. A larger one would keep the service away for longer than
+/// the doubt is worth.
+const CHECKED_BYTES: u64 = 1 << 30;
+
 /// Statements that the writer keeps compiled: more than there are.
 const STATEMENTS: usize = 128;
 
@@ -80,8 +94,9 @@ pub struct Sqlite {
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     writer: Option<JoinHandle<()>>,
+    damage: Arc<Damage>,
     /// Let go of last.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Sqlite {
@@ -99,7 +114,7 @@ impl Sqlite {
 
     /// Whether a process has the store in this folder open as its own.
     pub fn is_in_use(folder: &Path) -> bool {
-        matches!(folder::take(folder), Err(Error::InUse { .. }))
+        folder::is_taken(folder)
     }
 
     fn open_with(folder: &Path, lock: Option<Lock>) -> Result<Self, Error> {
@@ -111,9 +126,14 @@ impl Sqlite {
             )));
         }
         let path = folder.join("lambent.db");
-        let conn = prepare(&path).map_err(|error| match error {
+        let in_doubt = lock.as_ref().is_some_and(Lock::is_left_behind);
+        let conn = prepare(&path, in_doubt).map_err(|error| match error {
             SchemaError::Newer { found, known } => {
                 Error::Newer { path: folder.to_owned(), found, known }
+            }
+            SchemaError::Unsound { why } => Error::Unsound { path: folder.to_owned(), why },
+            SchemaError::Sql(error) if damage::is_corrupt(&error) => {
+                Error::Unsound { path: folder.to_owned(), why: error.to_string() }
             }
             SchemaError::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
                 Error::Full { path: folder.to_owned() }
@@ -125,7 +145,8 @@ impl Sqlite {
             .and_then(|folder| folder.sync_all())
             .map_err(|error| refused(format!("it cannot be synced ({error})")))?;
         let queue = Arc::new(Queue::new());
-        let writer = Writer::new(Ledger::new(conn), folder.to_owned())
+        let damage = Arc::new(Damage::default());
+        let writer = Writer::new(Ledger::new(conn, Arc::clone(&damage)), folder.to_owned())
             .map_err(|error| refused(error.to_string()))?;
         let writer = {
             let queue = Arc::clone(&queue);
@@ -133,7 +154,7 @@ impl Sqlite {
             thread.spawn(move || writer.serve(&queue))
         };
         let writer = writer.map_err(|error| refused(format!("no thread can be made ({error})")))?;
-        Ok(Self { queue, readers: Readers::new(path), writer: Some(writer), _lock: lock })
+        Ok(Self { queue, readers: Readers::new(path), writer: Some(writer), damage, lock })
     }
 
     /// Hands a function to the writer and waits for its commit.
@@ -166,11 +187,14 @@ impl Drop for Sqlite {
             // It never panics and returns: see `writer::NoSilentDeath`.
             drop(writer.join());
         }
+        if let Some(lock) = &mut self.lock {
+            lock.ends_well();
+        }
     }
 }
 
 /// The writer's connection, with the newest schema.
-fn prepare(path: &Path) -> Result<Connection, SchemaError> {
+fn prepare(path: &Path, in_doubt: bool) -> Result<Connection, SchemaError> {
     // Environments of functions are in it: nobody else may read it. SQLite gives its other files
     // the same mode. If this fails, the next line says why.
     drop(OpenOptions::new().append(true).create(true).mode(0o600).open(path));
@@ -187,8 +211,28 @@ fn prepare(path: &Path) -> Result<Connection, SchemaError> {
     }
     settings(&conn)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    if in_doubt {
+        look_through(&conn, path)?;
+    }
     schema::migrate(&mut conn)?;
     Ok(conn)
+}
+
+/// Whether the structure of the database is sound. A process that found out when it committed has
+/// ended, and would end again and again: better one sentence.
+fn look_through(conn: &Connection, path: &Path) -> Result<(), SchemaError> {
+    let bytes = path.metadata().map_or(0, |found| found.len());
+    let mib = bytes >> 20;
+    if bytes > CHECKED_BYTES {
+        tracing::info!(mib, "the last process was ended; the database is too large to be checked");
+        return Ok(());
+    }
+    tracing::info!(mib, "the last process was ended: checking the database");
+    let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(SchemaError::Unsound { why: found.lines().collect::<Vec<_>>().join(" ") })
 }
 
 /// What every connection has in common.
@@ -203,7 +247,11 @@ fn settings(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 fn failed(operation: &'static str, fail: &Fail) -> Error {
-    Error::Failed { operation, why: fail.to_string() }
+    let why = fail.to_string();
+    if damage::is_of_the_file(fail) {
+        return Error::Damaged { operation, why };
+    }
+    Error::Failed { operation, why }
 }
 
 /// A page's size within its limits.

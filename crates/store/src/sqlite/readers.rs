@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use super::ledger::Fail;
 use crate::{BUSY, Error};
 
 /// Reads at once. The machine's cores bound what more would bring; each connection may hold
@@ -45,8 +46,7 @@ impl Readers {
         let _place = self.places.acquire().await.map_err(|_closed| Error::Closed)?;
         let this = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
-            let failed =
-                |error: rusqlite::Error| Error::Failed { operation, why: error.to_string() };
+            let failed = |error: rusqlite::Error| super::failed(operation, &Fail::Sql(error));
             let idle = this.lock().pop();
             let conn = match idle {
                 Some(conn) => conn,

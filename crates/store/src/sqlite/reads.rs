@@ -1,5 +1,7 @@
 //! Reads of the ledger: one invocation with everything about it, lists, and how it all stands.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 use model::invocation::{Attempt, Invocation, Origin, Status};
 use model::{
@@ -8,14 +10,17 @@ use model::{
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::cursor::List;
+use super::damage::{Damage, is_damage};
 use super::ledger::Fail;
 use super::query::{all, first};
 use super::rows::{self, time, trusted};
+use super::walk::{Listing, Walk};
+use super::{ordering, outbox};
 use crate::{Counts, Detail, Error, Filter, Listed, Page, Transition, Waiting, status_number};
 
 const COLUMNS: &str = "i.id, p.name, f.id, f.name, i.origin, i.status, i.event, i.\"trigger\",
     i.replay, i.ran_version, i.asked_version, i.attempts, i.created_at, i.due_at, i.ended_at,
-    i.result_bytes, i.fault, i.last_attempt";
+    i.result_bytes, i.fault, i.last_attempt, i.lane, i.ordering_key";
 
 fn read(row: &Row<'_>) -> Result<Invocation, Fail> {
     let project: String = row.get(1)?;
@@ -26,6 +31,8 @@ fn read(row: &Row<'_>) -> Result<Invocation, Fail> {
     let ran: Option<u32> = row.get(9)?;
     let fault: Option<String> = row.get(16)?;
     let last: Option<String> = row.get(17)?;
+    let due_at: i64 = row.get(13)?;
+    let held = status.is_due() && due_at == ordering::HELD;
     Ok(Invocation {
         id: InvocationId::from_bytes(row.get(0)?),
         project: trusted("projects", Project::parse(&project))?,
@@ -35,11 +42,14 @@ fn read(row: &Row<'_>) -> Result<Invocation, Fail> {
         status,
         event: row.get::<_, Option<[u8; 16]>>(6)?.map(EventId::from_bytes),
         trigger: trusted("invocations", trigger)?,
+        lane: rows::lane(row.get_ref(18)?.as_str().map_err(rusqlite::Error::from)?)?,
+        ordering_key: row.get(19)?,
+        held,
         replay: row.get::<_, Option<[u8; 16]>>(8)?.map(ReplayId::from_bytes),
         version: ran.or(row.get(10)?),
         attempts: row.get(11)?,
         created_at: time(row.get(12)?),
-        due_at: status.is_due().then_some(time(row.get(13)?)),
+        due_at: (status.is_due() && !held).then_some(time(due_at)),
         ended_at: row.get::<_, Option<i64>>(14)?.map(time),
         result_bytes: row.get::<_, Option<i64>>(15)?.map(rows::unsigned),
         last: last.as_deref().map(rows::attempt).transpose()?,
@@ -58,7 +68,7 @@ pub(super) fn invocation(
          WHERE i.id = ?1 AND p.name = ?2"
     );
     let found = first(conn, &sql, params![id.as_bytes(), project.as_str()], |row| {
-        let result: Option<Vec<u8>> = row.get(18)?;
+        let result: Option<Vec<u8>> = row.get(20)?;
         Ok((read(row)?, result.map(Bytes::from)))
     })?;
     let Some((invocation, result)) = found else { return Ok(None) };
@@ -127,6 +137,7 @@ pub(super) fn invocations(
     project: &Project,
     filter: &Filter,
     page: &Page,
+    damage: &Damage,
 ) -> Result<Listed<Invocation>, Error> {
     let before = match &page.cursor {
         Some(cursor) => List::Invocations.fixed::<16>(cursor)?,
@@ -185,29 +196,67 @@ pub(super) fn invocations(
         params.push((":since", &since));
     }
     sql.push_str(" ORDER BY i.id DESC LIMIT :limit");
-    let items = all(conn, &sql, &*params, read).map_err(failed)?;
-    Ok(super::listed(items, limit, |last| List::Invocations.cursor(last.id.as_bytes())))
+    let read_rows = || -> Result<Listed<Invocation>, Fail> {
+        let mut statement = conn.prepare_cached(&sql)?;
+        let found = statement.query(&*params)?;
+        Walk { table: "invocations", order: Ordering::Less, from: before, limit, damage }
+            .page::<NewestFirst>(found)
+    };
+    read_rows().map_err(failed)
 }
 
-pub(super) fn waiting(conn: &Connection) -> Result<Vec<Waiting>, Fail> {
-    let sql = "SELECT f.id, w.first_due_at, w.oldest, w.count
-               FROM (SELECT function, min(due_at) AS first_due_at, min(accepted_at) AS oldest,
-                            count(*) AS count
+struct NewestFirst;
+
+impl Listing for NewestFirst {
+    type Key = [u8; 16];
+    type Item = Invocation;
+
+    fn key(row: &Row<'_>) -> Result<[u8; 16], Fail> {
+        Ok(row.get(0)?)
+    }
+
+    fn cursor(key: [u8; 16]) -> String {
+        List::Invocations.cursor(&key)
+    }
+
+    fn read(row: &Row<'_>) -> Result<Invocation, Fail> {
+        read(row)
+    }
+
+    fn bytes(_: &Invocation) -> usize {
+        0 // none is large
+    }
+}
+
+pub(super) fn waiting(conn: &Connection, damage: &Damage) -> Result<Vec<Waiting>, Fail> {
+    let sql = "SELECT f.id, w.first_due_at, w.oldest, w.count, w.lane
+               FROM (SELECT function, lane, min(due_at) AS first_due_at,
+                            min(accepted_at) AS oldest, count(*) AS count
                      FROM invocations INDEXED BY invocations_waiting
-                     WHERE status IN (0, 2) GROUP BY function) w
+                     WHERE status IN (0, 2) AND due_at < ?1 GROUP BY function, lane) w
                JOIN functions f ON f.no = w.function
                WHERE f.deleted_at IS NULL";
-    all(conn, sql, [], |row| {
+    let read = |row: &Row<'_>| {
         Ok(Waiting {
             function: FunctionId::from_bytes(row.get(0)?),
+            lane: rows::lane(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?)?,
             first_due_at: time(row.get(1)?),
             oldest_created_at: time(row.get(2)?),
             count: rows::unsigned(row.get(3)?),
         })
-    })
+    };
+    // One lane whose name nobody can read must not keep the others waiting.
+    let found = all(conn, sql, [ordering::HELD], |row| match read(row) {
+        Err(fail) if is_damage(&fail) => {
+            damage.meet("invocations", &"of what waits", &fail);
+            Ok(None)
+        }
+        waiting => waiting.map(Some),
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
-pub(super) fn counts(conn: &Connection) -> Result<Counts, Fail> {
+pub(super) fn counts(conn: &Connection, damage: &Damage) -> Result<Counts, Fail> {
     let sql = "SELECT coalesce(sum(status = 0), 0), coalesce(sum(status = 2), 0), min(accepted_at)
                FROM invocations INDEXED BY invocations_waiting WHERE status IN (0, 2)";
     let waiting = first(conn, sql, [], |row| {
@@ -228,5 +277,7 @@ pub(super) fn counts(conn: &Connection) -> Result<Counts, Fail> {
         oldest_waiting,
         running: running.unwrap_or(0),
         dead: dead.unwrap_or(0),
+        messages_waiting: outbox::count(conn)?,
+        damaged_rows: damage.count(),
     })
 }

@@ -1,24 +1,24 @@
 //! How the model's values look in columns.
 //!
 //! Ids are their 16 bytes, times are microseconds, enumerations are small numbers that are never
-//! reused. What no query looks into is JSON text: a version's settings and a fault as objects; an
-//! attempt as an array without names, since there is one per invocation:
-//!
-//! ```text
-//! [number, version, started, ended, start, queued, placed, sandbox, init, run, memory peak,
-//!  log dropped, fault]
-//! ```
+//! reused. What no query looks into is JSON text: objects, such as a version's settings, but arrays
+//! without names where there is one per invocation ([`attempts`]) or per line of a log.
+
+mod attempts;
+mod delivery;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::function::{Code, Digest};
-use model::invocation::{Attempt, LogLine, Origin, Start, Status, Stream, Timing};
+use model::invocation::{LogLine, Origin, Status, Stream};
 use model::name::Invalid;
-use model::{Blame, Config, Fault, Handler, RuntimeName, Timestamp, Version};
+use model::{Config, Handler, RuntimeName, Timestamp, TriggerName, Version};
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::attempts::*;
+pub(super) use self::delivery::*;
 use super::ledger::Fail;
 
 /// A name or a value from a row, which was checked when it was written.
@@ -42,6 +42,16 @@ pub(super) fn signed(value: u64) -> i64 {
 
 pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The function's plain lane has no name.
+pub(super) fn lane_text(lane: Option<&TriggerName>) -> &str {
+    lane.map_or("", TriggerName::as_str)
+}
+
+pub(super) fn lane(text: &str) -> Result<Option<TriggerName>, Fail> {
+    let lane = (!text.is_empty()).then(|| TriggerName::parse(text)).transpose();
+    trusted("invocations", lane)
 }
 
 // ---- enumerations ----
@@ -68,24 +78,6 @@ pub(super) fn origin_of(number: u8) -> Result<Origin, Fail> {
     }
 }
 
-fn start_number(start: Start) -> u8 {
-    match start {
-        Start::Warm => 1,
-        Start::Pool => 2,
-        Start::Fresh => 3,
-    }
-}
-
-fn start_of(number: u8) -> Result<Option<Start>, Fail> {
-    match number {
-        0 => Ok(None),
-        1 => Ok(Some(Start::Warm)),
-        2 => Ok(Some(Start::Pool)),
-        3 => Ok(Some(Start::Fresh)),
-        other => Err(unknown("attempts", "start", other)),
-    }
-}
-
 fn stream_number(stream: Stream) -> u8 {
     match stream {
         Stream::Stdout => 1,
@@ -103,115 +95,12 @@ fn stream_of(number: u8) -> Result<Stream, Fail> {
     }
 }
 
-fn unknown(table: &'static str, what: &str, number: u8) -> Fail {
-    Fail::Row { table, why: format!("{number} is no {what}") }
-}
-
-// ---- faults and attempts ----
-
-#[derive(Serialize, Deserialize)]
-struct FaultRow<'a> {
-    blame: u8,
-    code: Cow<'a, str>,
-    message: Cow<'a, str>,
-    trace: Cow<'a, [String]>,
-}
-
-impl<'a> FaultRow<'a> {
-    fn of(fault: &'a Fault) -> Self {
-        Self {
-            blame: match fault.blame {
-                Blame::Function => 1,
-                Blame::Platform => 2,
-            },
-            code: (&*fault.code).into(),
-            message: (&*fault.message).into(),
-            trace: (&*fault.trace).into(),
-        }
-    }
-
-    fn fault(self) -> Result<Fault, Fail> {
-        let blame = match self.blame {
-            1 => Blame::Function,
-            2 => Blame::Platform,
-            other => return Err(unknown("invocations", "blame", other)),
-        };
-        let (code, message) = (self.code.into_owned(), self.message.into_owned());
-        Ok(Fault { blame, code, message, trace: self.trace.into_owned() })
-    }
-}
-
-pub(super) fn fault_text(fault: &Fault) -> Result<String, Fail> {
-    json("invocations", &FaultRow::of(fault))
-}
-
-pub(super) fn fault(text: &str) -> Result<Fault, Fail> {
-    parse::<FaultRow<'_>>("invocations", text)?.fault()
-}
-
-#[derive(Serialize, Deserialize)]
-struct AttemptRow<'a>(
-    u32,
-    u32,
-    i64,
-    i64,
-    u8,
-    u64,
-    u64,
-    u64,
-    u64,
-    u64,
-    Option<u64>,
-    u64,
-    #[serde(borrow)] Option<FaultRow<'a>>,
-);
-
-pub(super) fn attempt_text(attempt: &Attempt) -> Result<String, Fail> {
-    let Timing { queued, placed, sandbox, init, run } = attempt.timing;
-    json(
-        "attempts",
-        &AttemptRow(
-            attempt.number,
-            attempt.version,
-            attempt.started_at.micros(),
-            attempt.ended_at.micros(),
-            attempt.start.map_or(0, start_number),
-            micros(queued),
-            micros(placed),
-            micros(sandbox),
-            micros(init),
-            micros(run),
-            attempt.memory_peak_bytes,
-            attempt.log_dropped_bytes,
-            attempt.fault.as_ref().map(FaultRow::of),
-        ),
-    )
-}
-
-pub(super) fn attempt(text: &str) -> Result<Attempt, Fail> {
-    let row: AttemptRow<'_> = parse("attempts", text)?;
-    let span = Duration::from_micros;
-    Ok(Attempt {
-        number: row.0,
-        version: row.1,
-        started_at: time(row.2),
-        ended_at: time(row.3),
-        start: start_of(row.4)?,
-        timing: Timing {
-            queued: span(row.5),
-            placed: span(row.6),
-            sandbox: span(row.7),
-            init: span(row.8),
-            run: span(row.9),
-        },
-        memory_peak_bytes: row.10,
-        log_dropped_bytes: row.11,
-        fault: row.12.map(FaultRow::fault).transpose()?,
-    })
-}
-
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn unknown(table: &'static str, what: &str, number: u8) -> Fail {
+    Fail::Row { table, why: format!("{number} is no {what}") }
 }
 
 // ---- log lines ----
@@ -317,24 +206,6 @@ fn parse<'a, T: Deserialize<'a>>(table: &'static str, text: &'a str) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_attempt_survives_its_row() {
-        let mut fault = Fault::function("ValueError", "a \"quote\"\nand\u{1}");
-        fault.trace = vec!["File \"x.py\", line 1".into()];
-        let written = Attempt {
-            number: 3,
-            version: 2,
-            started_at: time(1),
-            ended_at: time(-2),
-            start: Some(Start::Pool),
-            timing: Timing { run: Duration::from_micros(7), ..Timing::default() },
-            memory_peak_bytes: Some(1 << 40),
-            fault: Some(fault),
-            log_dropped_bytes: 9,
-        };
-        assert_eq!(attempt(&attempt_text(&written).unwrap()).unwrap(), written);
-    }
 
     #[test]
     fn every_status_has_its_own_number() {

@@ -1,39 +1,57 @@
 //! How attempts end: settling, recording a call, and another round for a dead letter.
 
-use model::invocation::{Attempt, Fact, Origin, Status};
+use model::invocation::{Fact, Origin, Status};
 use model::{Blame, InvocationId, Project, Timestamp};
 use rusqlite::params;
 
 use super::invocations::{Standing, step};
 use super::ledger::{Fail, Ledger};
 use super::query::run;
-use super::{keys, logs, rows};
-use crate::{CallRecord, Next, Settlement, failpoint, status_number};
+use super::{keys, logs, ordering, outbox, rows};
+use crate::{CallRecord, Next, Settled, Settlement, failpoint, status_number};
 
-/// False if the attempt is not the one that runs: someone settled it, or it was interrupted.
-pub(super) fn settle(ledger: &mut Ledger, settlement: &Settlement) -> Result<bool, Fail> {
+/// Why an attempt in a batch is followed by another, in the ledger's words.
+const SPLIT: &str = "BatchSplit";
+
+/// Of a late report.
+const NOT_OURS: Settled = Settled { ours: false, released: false };
+
+pub(super) fn settle_all(
+    ledger: &mut Ledger,
+    settlements: &[Settlement],
+) -> Result<Vec<Settled>, Fail> {
+    settlements.iter().map(|settlement| settle(ledger, settlement)).collect()
+}
+
+fn settle(ledger: &mut Ledger, settlement: &Settlement) -> Result<Settled, Fail> {
     let Settlement { invocation: id, attempt, .. } = settlement;
-    let Some(mut standing) = Standing::of(ledger, *id)? else { return Ok(false) };
+    let Some(mut standing) = Standing::of(ledger, *id)? else { return Ok(NOT_OURS) };
     if standing.status != Status::Running || standing.attempts != attempt.number {
-        return Ok(false);
+        return Ok(NOT_OURS);
     }
     let mut own_fault = None;
     let (fact, reason, until) = match settlement.next {
         Next::Succeeded => (Fact::Succeeded, "", None),
         Next::GaveUp(reason) => (Fact::GaveUp, reason, None),
         // Nobody would claim it for a function that has been deleted.
-        Next::RetryAt(at) => match ledger.grave(standing.function)? {
-            None => (Fact::WillRetry, code(attempt), Some(at)),
+        Next::RetryAt(at) | Next::Split { at, .. } => match ledger.grave(standing.function)? {
+            None => (Fact::WillRetry, why_again(settlement), Some(at)),
             Some(grave) => {
                 let fault = own_fault.insert(grave);
                 (Fact::GaveUp, fault.code.as_str(), None)
             }
         },
     };
-    let Some(status) = standing.after(fact) else { return Ok(false) };
+    let Some(status) = standing.after(fact) else { return Ok(NOT_OURS) };
     let at = attempt.ended_at;
     step(ledger, *id, &mut standing, status, at, reason, until)?;
+    let limit = match settlement.next {
+        Next::Split { limit, .. } => Some(limit),
+        Next::Succeeded | Next::RetryAt(_) | Next::GaveUp(_) => None,
+    };
     match attempt.fault.as_ref().map(|fault| fault.blame) {
+        // Another of the batch may be why it failed.
+        _ if limit.is_some() => {}
         Some(Blame::Function) => standing.failures += 1,
         Some(Blame::Platform) => standing.disturbances += 1,
         None => {}
@@ -45,6 +63,7 @@ pub(super) fn settle(ledger: &mut Ledger, settlement: &Settlement) -> Result<boo
          SET status = ?2, failures = ?3, disturbances = ?4, transitions = ?5,
              due_at = coalesce(?6, due_at), ended_at = ?7, ran_version = ?8, fault = ?9,
              result = ?10, result_bytes = ?11, last_attempt = ?12,
+             batch_limit = coalesce(?13, batch_limit),
              worker = NULL, until = NULL
          WHERE id = ?1",
         params![
@@ -60,15 +79,27 @@ pub(super) fn settle(ledger: &mut Ledger, settlement: &Settlement) -> Result<boo
             settlement.result.as_deref(),
             settlement.result_bytes.map(rows::signed),
             rows::attempt_text(attempt)?,
+            limit,
         ],
     )?;
     failpoint!("settle.before_log");
     logs::append(ledger, *id, standing.function, attempt.number, &settlement.log)?;
-    Ok(true)
+    // What it asked to send belongs to the end that it asked for.
+    if own_fault.is_none() {
+        outbox::put(ledger, *id, &standing.sender(), &settlement.send, at)?;
+    }
+    let ended = status.is_terminal() && standing.keyed;
+    let released = ended && ordering::release(ledger, *id, at)?;
+    Ok(Settled { ours: true, released })
 }
 
-fn code(attempt: &Attempt) -> &str {
-    attempt.fault.as_ref().map_or("", |fault| &fault.code)
+fn why_again(settlement: &Settlement) -> &str {
+    match settlement.next {
+        Next::Split { .. } => SPLIT,
+        Next::Succeeded | Next::RetryAt(_) | Next::GaveUp(_) => {
+            settlement.attempt.fault.as_ref().map_or("", |fault| &fault.code)
+        }
+    }
 }
 
 /// The attempt that ended last is in the invocation's row. Makes room for it there.
@@ -129,10 +160,13 @@ pub(super) fn record(ledger: &mut Ledger, call: &CallRecord) -> Result<(), Fail>
     if let Some(key) = &call.key {
         keys::answer_call(ledger, key, function.no, call)?;
     }
+    let sender = outbox::Sender { project: function.project, function: function.no };
+    outbox::put(ledger, *id, &sender, &call.send, attempt.ended_at)?;
     logs::append(ledger, *id, function.no, attempt.number, &call.log)
 }
 
-/// Another round: retries and age count afresh, the numbers of attempts go on. False if it is no
+/// Another round: retries and age count afresh, the numbers of attempts go on. Those of its ordering
+/// key that are there go first. False if it is no
 /// dead letter of this project, or nothing could run it since its function is deleted.
 pub(super) fn redrive(
     ledger: &mut Ledger,
@@ -146,14 +180,16 @@ pub(super) fn redrive(
         return Ok(false);
     }
     let Some(status) = standing.after(Fact::Redriven) else { return Ok(false) };
+    let held = standing.keyed && ordering::queue_again(ledger, id)?;
+    let due_at = if held { ordering::HELD } else { now.micros() };
     step(ledger, id, &mut standing, status, now, "Redriven", None)?;
     run(
         &ledger.conn,
         "UPDATE invocations
          SET status = ?2, failures = 0, disturbances = 0, transitions = ?3, accepted_at = ?4,
-             due_at = ?4, ended_at = NULL, fault = NULL, result = NULL, result_bytes = NULL
+             due_at = ?5, ended_at = NULL, fault = NULL, result = NULL, result_bytes = NULL
          WHERE id = ?1",
-        params![id.as_bytes(), status_number(status), standing.transitions, now.micros()],
+        params![id.as_bytes(), status_number(status), standing.transitions, now.micros(), due_at],
     )?;
     Ok(true)
 }

@@ -7,17 +7,22 @@ use async_trait::async_trait;
 use model::function::{Digest, Trigger};
 use model::invocation::Invocation;
 use model::{
-    EventId, Fault, Function, FunctionId, FunctionName, InvocationId, Project, Timestamp,
-    TriggerName, Version, WorkerId,
+    EventId, Fault, Function, FunctionId, FunctionName, InvocationId, MessageId, Project, ReplayId,
+    SourceId, SourceName, Timestamp, TriggerName, Version, WorkerId,
 };
 
 use super::queue::{Admission, Haste};
 use super::writer::operation;
-use super::{Sqlite, burial, catalogue, events, keys, lease, logs, query, reads, settle, sweep};
+use super::{
+    Sqlite, burial, catalogue, events, keys, lease, logs, ordering, outbox, query, reads, replays,
+    settle, sources, sweep,
+};
 use crate::{
-    Appended, CallKey, CallKeyState, CallRecord, Claim, Claimed, Counts, Deploy, Detail,
-    EventFilter, Filter, Key, Listed, LogAppend, LogOf, LoggedLine, NewEvent, NewInvocation,
-    NewKey, Page, Result, Settlement, Store, StoredEvent, Waiting,
+    Appended, CallKey, CallKeyState, CallRecord, Claim, Claimed, Counts, Deploy, Deployed,
+    Destinations, Detail, EventFilter, Filter, Key, Listed, LogAppend, LogOf, LoggedLine, Message,
+    MessageOutcome, MessageState, NewEvent, NewInvocation, NewKey, NewReplay, NewSource, Page,
+    Replay, ReplayState, ReplayStep, Result, Settled, Settlement, Source, Store, StoredEvent,
+    Waiting,
 };
 
 /// Work that is new: refused when there is too much.
@@ -65,12 +70,14 @@ impl Store for Sqlite {
     ) -> Result<bool> {
         let operation = operation!("delete_function", "delete the function");
         let fault = fault.clone();
+        let mut again = false;
         let buried = self
             .write(operation, NEW, 0, move |ledger| {
+                let again = std::mem::replace(&mut again, true);
                 if !catalogue::delete_function(ledger, function, &fault, now)? {
                     return Ok(None);
                 }
-                Ok(Some(burial::bury(ledger, now)?))
+                Ok(Some(burial::bury(ledger, now, again)?))
             })
             .await?;
         if buried == Some(burial::BATCH) {
@@ -93,8 +100,36 @@ impl Store for Sqlite {
         self.write(operation, NEW, 0, run).await
     }
 
-    async fn catalogue(&self) -> Result<Vec<(Function, Vec<Trigger>)>> {
+    async fn catalogue(&self) -> Result<Vec<Deployed>> {
         self.read("read the catalogue", catalogue::catalogue).await
+    }
+
+    async fn put_destinations(
+        &self,
+        function: FunctionId,
+        destinations: Destinations,
+    ) -> Result<bool> {
+        let operation = operation!("put_destinations", "store the destinations");
+        let run = move |ledger: &mut _| outbox::put_destinations(ledger, function, &destinations);
+        self.write(operation, NEW, 0, run).await
+    }
+
+    async fn put_source(&self, source: NewSource) -> Result<Source> {
+        let operation = operation!("put_source", "store the source");
+        let run = move |ledger: &mut _| sources::put_source(ledger, &source);
+        self.write(operation, NEW, 0, run).await
+    }
+
+    async fn delete_source(&self, project: &Project, name: &SourceName) -> Result<bool> {
+        let operation = operation!("delete_source", "delete the source");
+        let (project, name) = (project.clone(), name.clone());
+        let run = move |ledger: &mut _| sources::delete_source(ledger, &project, &name);
+        self.write(operation, NEW, 0, run).await
+    }
+
+    async fn sources(&self, project: Option<&Project>) -> Result<Vec<Source>> {
+        let project = project.cloned();
+        self.read("list sources", move |conn| sources::sources(conn, project.as_ref())).await
     }
 
     async fn create_key(&self, key: NewKey) -> Result<bool> {
@@ -121,6 +156,21 @@ impl Store for Sqlite {
         self.write(operation, NEW, bytes, run).await
     }
 
+    async fn append_from(
+        &self,
+        source: SourceId,
+        before: Option<String>,
+        after: String,
+        events: Vec<NewEvent>,
+    ) -> Result<Option<Vec<Appended>>> {
+        let operation = operation!("append_from", "store the source's events");
+        let bytes = events.iter().map(|new| new.event.record.len()).sum();
+        let run = move |ledger: &mut _| {
+            sources::append_from(ledger, source, before.as_deref(), &after, &events)
+        };
+        self.write(operation, NEW, bytes, run).await
+    }
+
     async fn append_invocations(
         &self,
         project: &Project,
@@ -132,13 +182,60 @@ impl Store for Sqlite {
         self.write(operation, NEW, 0, run).await
     }
 
+    async fn create_replay(&self, replay: NewReplay) -> Result<bool> {
+        let operation = operation!("create_replay", "store the replay");
+        let run = move |ledger: &mut _| replays::create(ledger, &replay);
+        self.write(operation, NEW, 0, run).await
+    }
+
+    async fn advance_replay(&self, step: ReplayStep) -> Result<Option<u64>> {
+        let operation = operation!("advance_replay", "store a replay's invocations");
+        let run = move |ledger: &mut _| replays::advance(ledger, &step);
+        self.write(operation, NEW, 0, run).await
+    }
+
+    async fn end_replay(
+        &self,
+        project: &Project,
+        replay: ReplayId,
+        state: ReplayState,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let operation = operation!("end_replay", "end the replay");
+        let project = project.clone();
+        let run = move |ledger: &mut _| {
+            replays::end(ledger, &project, replay, state, reason.as_deref(), now)
+        };
+        self.write(operation, ONGOING, 0, run).await
+    }
+
+    async fn replay(&self, project: &Project, replay: ReplayId) -> Result<Option<Replay>> {
+        let project = project.clone();
+        let read = move |conn: &_| replays::replay(conn, &project, replay);
+        self.read("look up the replay", read).await
+    }
+
+    async fn replays(&self, project: &Project, page: Page) -> Result<Listed<Replay>> {
+        let project = project.clone();
+        let read = move |conn: &_| replays::replays(conn, &project, &page);
+        self.readers.read("list replays", read).await
+    }
+
+    async fn running_replays(&self) -> Result<Vec<Replay>> {
+        self.read("list the replays that run", replays::running).await
+    }
+
     async fn waiting(&self) -> Result<Vec<Waiting>> {
-        self.read("look for what waits", reads::waiting).await
+        let damage = self.damage.clone();
+        self.read("look for what waits", move |conn| reads::waiting(conn, &damage)).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let operation = operation!("claim", "lease invocations");
-        let run = move |ledger: &mut _| lease::claim(ledger, &claim);
+        let mut again = false;
+        let run =
+            move |ledger: &mut _| lease::claim(ledger, &claim, std::mem::replace(&mut again, true));
         self.write(operation, ONGOING, 0, run).await
     }
 
@@ -153,16 +250,17 @@ impl Store for Sqlite {
         self.write(operation, ONGOING, 0, run).await
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<bool> {
+    async fn settle_all(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>> {
         let operation = operation!("settle", "record the end of an attempt");
-        let run = move |ledger: &mut _| settle::settle(ledger, &settlement);
+        let run = move |ledger: &mut _| settle::settle_all(ledger, &settlements);
         self.write(operation, ONGOING, 0, run).await
     }
 
     async fn record(&self, call: CallRecord) -> Result<()> {
         let operation = operation!("record", "record a call");
-        // With a key there is a promise to keep before the answer may go out.
-        let hurry = if call.key.is_some() { ONGOING } else { UNHURRIED };
+        // With a key or with messages there is a promise to keep before the answer may go out.
+        let waited_for = call.key.is_some() || !call.send.is_empty();
+        let hurry = if waited_for { ONGOING } else { UNHURRIED };
         let run = move |ledger: &mut _| settle::record(ledger, &call);
         self.write(operation, hurry, 0, run).await
     }
@@ -171,7 +269,11 @@ impl Store for Sqlite {
         let mut interrupted = 0;
         loop {
             let operation = operation!("interrupt", "take back leases");
-            let run = move |ledger: &mut _| lease::interrupt(ledger, now, only_alive);
+            let mut again = false;
+            let run = move |ledger: &mut _| {
+                let again = std::mem::replace(&mut again, true);
+                lease::interrupt(ledger, now, only_alive, again)
+            };
             let batch = self.write(operation, ONGOING, 0, run).await?;
             interrupted += batch as u64;
             if batch < lease::INTERRUPTS {
@@ -179,6 +281,7 @@ impl Store for Sqlite {
             }
         }
         self.bury(now).await?;
+        self.let_go(now).await?;
         Ok(interrupted)
     }
 
@@ -198,6 +301,40 @@ impl Store for Sqlite {
         let operation = operation!("append_log", "store log lines");
         let run = move |ledger: &mut _| logs::append_all(ledger, &lines);
         self.write(operation, UNHURRIED, 0, run).await
+    }
+
+    async fn outbox_due(&self) -> Result<Option<Timestamp>> {
+        self.read("look for messages that wait", outbox::due).await
+    }
+
+    async fn claim_messages(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let operation = operation!("claim_messages", "lease messages");
+        let run = move |ledger: &mut _| outbox::claim(ledger, worker, now, until, limit);
+        self.write(operation, ONGOING, 0, run).await
+    }
+
+    async fn settle_message(
+        &self,
+        message: MessageId,
+        tries: u32,
+        outcome: MessageOutcome,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let operation = operation!("settle_message", "record what came of a message");
+        let run = move |ledger: &mut _| outbox::settle(ledger, message, tries, &outcome, now);
+        self.write(operation, ONGOING, 0, run).await
+    }
+
+    async fn deliver_event(&self, message: MessageId, event: NewEvent) -> Result<Option<Appended>> {
+        let operation = operation!("deliver_event", "store the event that a message is");
+        let run = move |ledger: &mut _| outbox::deliver_event(ledger, message, &event);
+        self.write(operation, ONGOING, 0, run).await
     }
 
     async fn begin_call(
@@ -229,7 +366,8 @@ impl Store for Sqlite {
         page: Page,
     ) -> Result<Listed<Invocation>> {
         let project = project.clone();
-        let read = move |conn: &_| reads::invocations(conn, &project, &filter, &page);
+        let damage = self.damage.clone();
+        let read = move |conn: &_| reads::invocations(conn, &project, &filter, &page, &damage);
         self.readers.read("list invocations", read).await
     }
 
@@ -245,7 +383,8 @@ impl Store for Sqlite {
         page: Page,
     ) -> Result<Listed<StoredEvent>> {
         let project = project.clone();
-        let read = move |conn: &_| events::events(conn, &project, &filter, &page);
+        let damage = self.damage.clone();
+        let read = move |conn: &_| events::events(conn, &damage, &project, &filter, &page);
         self.readers.read("list events", read).await
     }
 
@@ -255,8 +394,19 @@ impl Store for Sqlite {
         self.readers.read("read the log", read).await
     }
 
+    async fn messages_of(
+        &self,
+        project: &Project,
+        invocation: InvocationId,
+    ) -> Result<Vec<MessageState>> {
+        let project = project.clone();
+        let read = move |conn: &_| outbox::messages_of(conn, &project, invocation);
+        self.read("list the messages of an invocation", read).await
+    }
+
     async fn counts(&self) -> Result<Counts> {
-        self.read("count invocations", reads::counts).await
+        let damage = self.damage.clone();
+        self.read("count invocations", move |conn| reads::counts(conn, &damage)).await
     }
 
     async fn sweep(&self, before: Timestamp, now: Timestamp, limit: usize) -> Result<usize> {
@@ -286,11 +436,30 @@ impl Store for Sqlite {
 }
 
 impl Sqlite {
+    /// Lets go what is held for nothing. (A reader looks, since there should be none.)
+    async fn let_go(&self, now: Timestamp) -> Result<()> {
+        loop {
+            let stuck = self.read("look for what is held for nothing", ordering::stuck).await?;
+            let count = stuck.len();
+            if count > 0 {
+                let operation = operation!("interrupt", "let go what is held for nothing");
+                let run = move |ledger: &mut _| ordering::repair(ledger, &stuck, now);
+                self.write(operation, ONGOING, 0, run).await?;
+            }
+            if count < ordering::REPAIRS {
+                return Ok(());
+            }
+        }
+    }
+
     /// Finishes the burial of what waits for deleted functions.
     async fn bury(&self, now: Timestamp) -> Result<()> {
         loop {
             let operation = operation!("bury", "bury what waits for a deleted function");
-            let run = move |ledger: &mut _| burial::bury(ledger, now);
+            let mut again = false;
+            let run = move |ledger: &mut _| {
+                burial::bury(ledger, now, std::mem::replace(&mut again, true))
+            };
             if self.write(operation, ONGOING, 0, run).await? < burial::BATCH {
                 return Ok(());
             }

@@ -4,7 +4,7 @@
 //! transactions between other people's writes, and looks again at each row before it does.
 
 use model::invocation::Status;
-use model::{InvocationId, Timestamp, limits};
+use model::{InvocationId, ReplayId, Timestamp, limits};
 use rusqlite::{Connection, params};
 
 use super::invocations::Standing;
@@ -26,6 +26,7 @@ pub(super) enum Old {
     CallKey(i64, Timestamp),
     /// A deleted function that nothing names any more.
     Function(i64),
+    Replay(ReplayId),
 }
 
 /// Up to `limit` of what may go, oldest first of each kind.
@@ -38,7 +39,10 @@ pub(super) fn find(
     let mut old = Vec::new();
     let newest = super::latest_id(before);
     let sql = "SELECT id FROM invocations
-               WHERE id <= ?1 AND status IN (3, 4, 5) AND ended_at < ?2 ORDER BY id LIMIT ?3";
+               WHERE id <= ?1 AND status IN (3, 4, 5) AND ended_at < ?2
+                 AND NOT EXISTS (SELECT 1 FROM outbox INDEXED BY outbox_by_invocation
+                                 WHERE invocation = invocations.id AND status = 0)
+               ORDER BY id LIMIT ?3";
     old.extend(all(conn, sql, params![newest, before.micros(), rows::count(limit)], |row| {
         Ok(Old::Invocation(InvocationId::from_bytes(row.get(0)?)))
     })?);
@@ -68,6 +72,10 @@ pub(super) fn find(
                LIMIT ?2";
     let params = params![before.micros(), rows::count(limit - old.len())];
     old.extend(all(conn, sql, params, |row| Ok(Old::Function(row.get(0)?)))?);
+    let sql = "SELECT id FROM replays INDEXED BY replays_ended
+               WHERE ended_at IS NOT NULL AND ended_at < ?1 ORDER BY ended_at LIMIT ?2";
+    let params = params![before.micros(), rows::count(limit - old.len())];
+    old.extend(all(conn, sql, params, |row| Ok(Old::Replay(ReplayId::from_bytes(row.get(0)?))))?);
     Ok(old)
 }
 
@@ -111,6 +119,10 @@ pub(super) fn remove(ledger: &mut Ledger, old: &[Old]) -> Result<usize, Fail> {
                 "DELETE FROM call_keys WHERE no = ?1 AND begun_at <= ?2",
                 [no, before.micros()],
             )?,
+            // One that has ended does not run again.
+            Old::Replay(id) => {
+                run(&ledger.conn, "DELETE FROM replays WHERE id = ?1", [id.as_bytes()])?
+            }
             Old::Function(no) => {
                 ledger.forget();
                 run(
@@ -135,6 +147,13 @@ fn remove_invocation(ledger: &Ledger, id: InvocationId) -> Result<usize, Fail> {
         return Ok(0);
     }
     let id = id.as_bytes();
+    // It may have ended again since, and have something to send.
+    let sql = "SELECT 1 FROM outbox INDEXED BY outbox_by_invocation
+               WHERE invocation = ?1 AND status = 0";
+    if first(&ledger.conn, sql, [id], |_| Ok(()))?.is_some() {
+        return Ok(0);
+    }
+    run(&ledger.conn, "DELETE FROM outbox WHERE invocation = ?1", [id])?;
     run(&ledger.conn, "DELETE FROM transitions WHERE invocation = ?1", [id])?;
     run(&ledger.conn, "DELETE FROM attempts WHERE invocation = ?1", [id])?;
     run(&ledger.conn, "DELETE FROM log WHERE invocation = ?1", [id])?;

@@ -12,6 +12,10 @@
 //! again, each job within a savepoint, and only the failed ones are answered with their errors.
 //! That is why a job is a function that can run twice.
 //!
+//! Where SQLite finds a page malformed, it lets the transaction write no more and refuses its commit:
+//! nothing has been written. Then each job has a transaction of its own, and runs as often as it finds
+//! out, from a row that it will leave alone, why the last time failed (see `super::damage`).
+//!
 //! # When the disk fails
 //!
 //! * It is full (SQLITE_FULL): SQLite has written nothing that counts, the batch is rolled back,
@@ -35,6 +39,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rusqlite::ErrorCode;
 use tokio::sync::oneshot;
 
+use super::damage;
 use super::ledger::{Fail, Ledger};
 use super::queue::Queue;
 use crate::{Error, failpoint};
@@ -168,7 +173,11 @@ impl Writer {
             Err(fail) if is_full(&fail) => Err(Whole::Full),
             Err(fail) => {
                 self.die_of_io(&fail);
-                self.run_apart(&mut jobs)
+                match self.run_apart(&mut jobs) {
+                    Ok(failed) => Ok(failed),
+                    Err(fail) if damage::is_malformed(&fail) => Ok(self.run_each(&mut jobs)),
+                    Err(fail) => Err(self.whole(&fail)),
+                }
             }
         };
         match outcomes {
@@ -226,27 +235,41 @@ impl Writer {
         outcome
     }
 
-    /// The careful way: what failed in each job, in their order.
-    fn run_apart(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Option<Error>>, Whole> {
-        if let Err(fail) = self.ledger.execute("BEGIN IMMEDIATE") {
-            return Err(self.whole(&fail));
+    /// The careful way: what failed in each job, in their order. `Err` if the transaction is lost.
+    fn run_apart(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Option<Error>>, Fail> {
+        self.ledger.execute("BEGIN IMMEDIATE")?;
+        let outcomes: Result<Vec<_>, Fail> =
+            jobs.iter_mut().map(|job| self.run_one(job.as_mut())).collect();
+        let outcomes = outcomes.and_then(|failed| self.finish(jobs).map(|()| failed));
+        if outcomes.is_err() {
+            self.roll_back();
         }
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for job in &mut *jobs {
-            match self.run_one(job.as_mut()) {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(fail) => {
-                    self.roll_back();
-                    return Err(self.whole(&fail));
-                }
+        outcomes
+    }
+
+    /// The way through a damaged database: what failed in each job, each in its own transaction.
+    fn run_each(&mut self, jobs: &mut [Box<dyn Job>]) -> Vec<Option<Error>> {
+        jobs.iter_mut().map(|job| self.run_by_itself(job)).collect()
+    }
+
+    fn run_by_itself(&mut self, job: &mut Box<dyn Job>) -> Option<Error> {
+        loop {
+            let learned = self.ledger.learned();
+            let fail = match self.run_together(std::slice::from_mut(job)) {
+                Ok(()) => return None,
+                Err(fail) => fail,
+            };
+            self.die_of_io(&fail);
+            if is_full(&fail) {
+                return Some(Error::Full { path: self.path.clone() });
             }
-        }
-        match self.finish(jobs) {
-            Ok(()) => Ok(outcomes),
-            Err(fail) => {
-                self.roll_back();
-                Err(self.whole(&fail))
+            // It ends, since there is an end of what a ledger learns.
+            if damage::is_malformed(&fail) && self.ledger.learned() > learned {
+                continue;
             }
+            let operation = job.operation().what;
+            tracing::error!(operation, "a write failed: {fail}");
+            return Some(super::failed(operation, &fail));
         }
     }
 
@@ -257,26 +280,27 @@ impl Writer {
             Ok(()) => None,
             // SQLite gave up the whole transaction, for want of space or memory.
             Err(fail) if is_full(&fail) || self.ledger.conn.is_autocommit() => return Err(fail),
+            Err(fail) if damage::is_malformed(&fail) => return Err(fail),
             Err(fail) => {
                 self.die_of_io(&fail);
                 self.ledger.execute("ROLLBACK TO job")?;
                 self.ledger.forget();
                 let operation = job.operation().what;
                 tracing::error!(operation, "a write failed: {fail}");
-                Some(Error::Failed { operation, why: fail.to_string() })
+                Some(super::failed(operation, &fail))
             }
         };
         self.ledger.execute("RELEASE job")?;
         Ok(outcome)
     }
 
-    /// Commits; a failure other than a full disk does not return.
+    /// Commits; a failure other than a full disk, or than SQLite's refusal, does not return.
     fn finish(&self, jobs: &[Box<dyn Job>]) -> Result<(), Fail> {
         for job in jobs {
             failpoint!(job.operation().before_commit);
         }
         match self.ledger.execute("COMMIT") {
-            Err(fail) if !is_full(&fail) => die("commit", &fail),
+            Err(fail) if !is_full(&fail) && !damage::is_malformed(&fail) => die("commit", &fail),
             outcome => outcome,
         }
     }

@@ -3,18 +3,21 @@
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::HeaderValue;
-use serde_json::value::RawValue;
 
 use super::address::segment;
 use super::multipart;
 use super::outgoing::Outgoing;
 use super::transport::{CALL_ANSWER, header};
 use super::{Answer, Client, ClientError, Items, LogStream};
-use crate::http::events::{BatchAccepted, EventAccepted, ReplayAnswer, ReplayRequest};
-use crate::http::functions::{Function, Trigger, TriggerBody};
+use crate::http::destinations::Destinations;
+use crate::http::events::{BatchAccepted, EventAccepted, EventTested};
+use crate::http::functions::Function;
 use crate::http::invocations::{Accepted, Invocation, InvocationDetail, InvocationQuery, LogLine};
 use crate::http::list::PageQuery;
+use crate::http::replays::{Replay, ReplayAnswer, ReplayRequest};
+use crate::http::sources::{Source, SourceBody};
 use crate::http::system::Worker;
+use crate::http::triggers::{Trigger, TriggerBody};
 
 /// What a deploy uploads.
 #[derive(Clone, Debug)]
@@ -57,6 +60,18 @@ fn function(name: &str) -> String {
 
 fn trigger(name: &str, trigger: &str) -> String {
     format!("{}/triggers/{}", function(name), segment(trigger))
+}
+
+fn destinations(name: &str) -> String {
+    format!("{}/destinations", function(name))
+}
+
+fn source(name: &str) -> String {
+    format!("/v1/sources/{}", segment(name))
+}
+
+fn replay(id: &str) -> String {
+    format!("/v1/replays/{}", segment(id))
 }
 
 fn invocation(id: &str) -> String {
@@ -113,9 +128,9 @@ impl Client {
         &self,
         name: &str,
         trigger_name: &str,
-        pattern: Box<RawValue>,
+        body: &TriggerBody,
     ) -> Result<Answer<Trigger>, ClientError> {
-        let body = serde_json::to_vec(&TriggerBody { pattern }).expect("JSON text is JSON");
+        let body = serde_json::to_vec(body).expect("it has no keys that are no strings");
         let (content_type, body) = json(body.into());
         let request = self.request(Method::PUT, trigger(name, trigger_name));
         request.body(content_type, body).json().await
@@ -127,6 +142,27 @@ impl Client {
         trigger_name: &str,
     ) -> Result<Answer<Trigger>, ClientError> {
         self.request(Method::GET, trigger(name, trigger_name)).json().await
+    }
+
+    /// Replaces where the function's outcomes are sent to.
+    pub async fn put_destinations(
+        &self,
+        name: &str,
+        body: &Destinations,
+    ) -> Result<Answer<Destinations>, ClientError> {
+        let body = serde_json::to_vec(body).expect("it has no keys that are no strings");
+        let (content_type, body) = json(body.into());
+        let request = self.request(Method::PUT, destinations(name));
+        request.body(content_type, body).json().await
+    }
+
+    pub async fn destinations(&self, name: &str) -> Result<Answer<Destinations>, ClientError> {
+        self.request(Method::GET, destinations(name)).json().await
+    }
+
+    /// From now on the function's outcomes are sent nowhere.
+    pub async fn delete_destinations(&self, name: &str) -> Result<Bytes, ClientError> {
+        self.request(Method::DELETE, destinations(name)).bytes().await
     }
 
     /// Triggers of a function by name.
@@ -144,6 +180,35 @@ impl Client {
         trigger_name: &str,
     ) -> Result<Bytes, ClientError> {
         self.request(Method::DELETE, trigger(name, trigger_name)).bytes().await
+    }
+
+    /// Makes a source, or replaces the settings of the one of this name.
+    pub async fn put_source(
+        &self,
+        name: &str,
+        body: &SourceBody,
+    ) -> Result<Answer<Source>, ClientError> {
+        let body = serde_json::to_vec(body).expect("strings and numbers are JSON");
+        let (content_type, body) = json(body.into());
+        self.request(Method::PUT, source(name)).body(content_type, body).json().await
+    }
+
+    pub async fn source(&self, name: &str) -> Result<Answer<Source>, ClientError> {
+        self.request(Method::GET, source(name)).json().await
+    }
+
+    /// With what is not shown otherwise: where a webhook with a token is posted to.
+    pub async fn source_revealed(&self, name: &str) -> Result<Answer<Source>, ClientError> {
+        self.request(Method::GET, source(name)).query("reveal", Some(true)).json().await
+    }
+
+    /// Sources by name. There is one page: a project may not have more.
+    pub async fn sources(&self) -> Result<Items<Source>, ClientError> {
+        self.request(Method::GET, "/v1/sources".into()).items().await
+    }
+
+    pub async fn delete_source(&self, name: &str) -> Result<Bytes, ClientError> {
+        self.request(Method::DELETE, source(name)).bytes().await
     }
 
     /// Calls a function and waits for its answer. A function that fails is an answer, too; an error
@@ -187,6 +252,13 @@ impl Client {
     pub async fn send_event(&self, record: Bytes) -> Result<Answer<EventAccepted>, ClientError> {
         let content_type = HeaderValue::from_static("application/cloudevents+json");
         let request = self.request(Method::POST, "/v1/events".into());
+        request.body(content_type, Outgoing::new([record])).json().await
+    }
+
+    /// Asks what an event would do, and does not send it.
+    pub async fn test_event(&self, record: Bytes) -> Result<Answer<EventTested>, ClientError> {
+        let content_type = HeaderValue::from_static("application/cloudevents+json");
+        let request = self.request(Method::POST, "/v1/events/test".into());
         request.body(content_type, Outgoing::new([record])).json().await
     }
 
@@ -267,7 +339,8 @@ impl Client {
         self.list("/v1/workers".into(), &PageQuery::default()).await
     }
 
-    /// Runs stored events again.
+    /// Runs stored events again: one at once; those of a time step by step, of which the answer is
+    /// how that stands at its beginning.
     pub async fn replay(
         &self,
         replay: &ReplayRequest,
@@ -276,6 +349,20 @@ impl Client {
         let (content_type, body) = json(body.into());
         let request = self.request(Method::POST, "/v1/replays".into()).within(CALL_ANSWER);
         request.body(content_type, body).json().await
+    }
+
+    /// Replays, the newest first.
+    pub async fn replays(&self, page: &PageQuery) -> Result<Items<Replay>, ClientError> {
+        self.list("/v1/replays".into(), page).await
+    }
+
+    pub async fn replay_state(&self, id: &str) -> Result<Answer<Replay>, ClientError> {
+        self.request(Method::GET, replay(id)).json().await
+    }
+
+    /// Ends a replay that runs: what it has started goes on, and it starts nothing more.
+    pub async fn cancel_replay(&self, id: &str) -> Result<Answer<Replay>, ClientError> {
+        self.request(Method::DELETE, replay(id)).json().await
     }
 
     /// Invocations that ran out of attempts or of time, the newest first.

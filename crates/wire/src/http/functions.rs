@@ -1,4 +1,4 @@
-//! Functions, versions and triggers.
+//! Functions and versions.
 
 use std::collections::BTreeMap;
 
@@ -94,34 +94,4 @@ pub struct DeployForm {
     event_age_s: Option<u32>,
     /// A number, or empty for no limit of its own.
     concurrency: Option<String>,
-}
-
-/// The rule that sends matching events to a function.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TriggerBody {
-    /// EventBridge's pattern rules over the CloudEvents record.
-    #[schema(value_type = Object, example = json!({"type": ["file.created"], "source": ["S1"]}))]
-    pub pattern: Box<serde_json::value::RawValue>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Trigger {
-    pub name: String,
-    pub function: String,
-    #[schema(value_type = Object)]
-    pub pattern: Box<serde_json::value::RawValue>,
-    pub created_at: String,
-}
-
-impl Trigger {
-    pub fn new(function: &model::FunctionName, trigger: &model::function::Trigger) -> Self {
-        Self {
-            name: trigger.name.to_string(),
-            function: function.to_string(),
-            pattern: serde_json::value::RawValue::from_string(trigger.pattern.to_string())
-                .expect("a pattern prints as the JSON object that it is"),
-            created_at: rfc3339(trigger.created_at),
-        }
-    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::destinations::Message;
 use super::{millis, rfc3339};
 
 /// One event, or one direct call, times one function.
@@ -20,6 +21,12 @@ pub struct Invocation {
     /// `call`, `async_call` or `event`.
     pub origin: String,
     pub replay_id: Option<String>,
+    /// Those of one trigger with equal keys run one after the other.
+    #[serde(default)]
+    pub ordering_key: Option<String>,
+    /// It waits until an earlier one of its key has ended.
+    #[serde(default)]
+    pub held: bool,
     /// `queued`, `running`, `retrying`, `succeeded`, `failed` (a call) or `dead` (an event).
     #[schema(example = "succeeded")]
     pub status: String,
@@ -79,6 +86,9 @@ pub struct InvocationDetail {
     /// The answer, where it was small enough to keep.
     #[schema(value_type = Object)]
     pub result: Option<Box<RawValue>>,
+    /// What goes out because of it, oldest first: 1,000 at most.
+    #[serde(default)]
+    pub messages: Vec<Message>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -93,7 +103,19 @@ pub struct Attempt {
     pub billed_ms: u64,
     pub memory_peak_bytes: Option<u64>,
     pub log_dropped_bytes: u64,
+    /// Where one try served several invocations; then the times and the memory are those of all.
+    #[serde(default)]
+    pub batch: Option<BatchPart>,
     pub error: Option<Fault>,
+}
+
+/// The batch that an attempt was made in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BatchPart {
+    /// Its first invocation, which has the log and the answer of all.
+    pub first_invocation_id: String,
+    /// Invocations in it.
+    pub size: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -184,6 +206,8 @@ impl From<&model::invocation::Invocation> for Invocation {
             trigger: it.trigger.as_ref().map(ToString::to_string),
             origin: origin_word(it.origin).into(),
             replay_id: it.replay.map(|id| id.to_string()),
+            ordering_key: it.ordering_key.clone(),
+            held: it.held,
             status: status_word(it.status).into(),
             attempts: it.attempts,
             created_at: rfc3339(it.created_at),
@@ -238,6 +262,10 @@ impl From<&model::invocation::Attempt> for Attempt {
             billed_ms: it.timing.billed_ms(),
             memory_peak_bytes: it.memory_peak_bytes,
             log_dropped_bytes: it.log_dropped_bytes,
+            batch: it.batch.map(|batch| BatchPart {
+                first_invocation_id: batch.id.to_string(),
+                size: batch.size,
+            }),
             error: it.fault.as_ref().map(Into::into),
         }
     }

@@ -4,12 +4,18 @@
 //! of the model's values and nothing else: no rule lives here. Times are RFC 3339 in UTC, spans
 //! are milliseconds as decimals (`run_ms: 0.231`), sizes are bytes or MiB as the name says.
 
+pub mod destinations;
 pub mod events;
 pub mod functions;
 pub mod invocations;
 pub mod list;
 pub mod problem;
+pub mod replays;
+pub mod schedules;
+pub mod sources;
 pub mod system;
+pub mod triggers;
+pub mod webhooks;
 
 use std::time::Duration;
 

@@ -74,12 +74,15 @@ codes! {
     InvalidUpload = "invalid_upload", 400, "The multipart body of a deploy is malformed or incomplete.";
     UnknownRuntime = "unknown_runtime", 400, "This service does not have the runtime; `GET /v1/workers` lists those it has.";
     InvalidCursor = "invalid_cursor", 400, "The cursor is not one that this list gave.";
-    Unauthorized = "unauthorized", 401, "No API key, or one that is not known.";
+    Unauthorized = "unauthorized", 401, "No API key, or one that is not known; of a webhook, a signature that is missing or wrong (`reason`).";
+    Forbidden = "forbidden", 403, "This service does not let a project do that; `detail` says who can allow it.";
     NotFound = "not_found", 404, "There is nothing of this name or id in this project, or no such path.";
     MethodNotAllowed = "method_not_allowed", 405, "The path exists, and does not take this method.";
     NotADeadLetter = "not_a_dead_letter", 409, "Only a dead letter can be redriven.";
     CallInterrupted = "call_interrupted", 409, "An earlier call with this idempotency key began and its end is not known; it may have run.";
     TooManyTriggers = "too_many_triggers", 409, "The function has as many triggers as it may.";
+    TooManySources = "too_many_sources", 409, "The project has as many sources as it may.";
+    TooManyReplays = "too_many_replays", 409, "The project runs as many replays as it may.";
     BodyTooLarge = "body_too_large", 413, "The body is larger than this operation takes; `detail` has the limit.";
     UnsupportedMediaType = "unsupported_media_type", 415, "The content type is not one that this operation takes.";
     KeyReused = "idempotency_key_reused", 422, "The idempotency key was used before with another body.";
@@ -139,6 +142,7 @@ fn title(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         409 => "Conflict",

@@ -88,7 +88,41 @@ pub struct InitError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     pub invocation: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
 }
+
+/// An event that the handler wants sent if it succeeds, as it said it. What is left out is control's
+/// to fill in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Effect {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
+}
+
+impl Effect {
+    fn parts(&self) -> (&str, [Option<&str>; 4]) {
+        let data = self.data.as_deref().map(RawValue::get);
+        (&self.kind, [self.source.as_deref(), self.id.as_deref(), self.subject.as_deref(), data])
+    }
+}
+
+impl PartialEq for Effect {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Effect {}
 
 /// The handler raised, or its answer could not be passed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -195,11 +195,11 @@ fn trace_of_a_hand_made_error_is_cut() {
 #[test]
 fn too_much_is_not_written() {
     let mut encoder = Encoder::default();
-    let response = Response { invocation: "i".into() };
+    let response = Response { invocation: "i".into(), effects: Vec::new() };
     let payload = Bytes::from(vec![b'1'; MAX_PAYLOAD_BYTES + 1]);
     let refused = encoder.encode(&response, payload);
     assert!(matches!(refused, Err(FrameError::PayloadTooLong(6_295_553))), "{refused:?}");
-    let name = Response { invocation: "i".repeat(MAX_META_BYTES) };
+    let name = Response { invocation: "i".repeat(MAX_META_BYTES), effects: Vec::new() };
     assert!(matches!(encoder.encode(&name, Bytes::new()), Err(FrameError::MetaTooLong(_))));
     // And the encoder is as good as before.
     let good = whole(encoder.encode(&response, Bytes::from_static(b"1")).unwrap());
@@ -209,12 +209,29 @@ fn too_much_is_not_written() {
 #[test]
 fn small_frame_is_one_buffer_and_large_payload_is_not_copied() {
     let mut encoder = Encoder::default();
-    let response = Response { invocation: "i".into() };
+    let response = Response { invocation: "i".into(), effects: Vec::new() };
     let small = encoder.encode(&response, Bytes::from_static(b"1")).unwrap();
     assert!(!small.last_ref().has_remaining());
     let payload = Bytes::from(vec![b'1'; 1024 * 1024]);
     let large = encoder.encode(&response, payload.clone()).unwrap();
     assert_eq!(large.last_ref().as_ptr(), payload.as_ptr());
+}
+
+fn effect(kind: String, id: Option<String>) -> Effect {
+    let data = id.as_ref().map(|_| RawValue::from_string(r#"{"n": 1.50}"#.to_owned()).unwrap());
+    Effect { kind, source: None, id, subject: None, data }
+}
+
+#[test]
+fn an_answer_brings_its_effects_byte_for_byte() {
+    let meta =
+        r#"{"invocation":"i","effects":[{"type":"t","id":"1","data":{"n": 1.50}},{"type":"u"}]}"#;
+    let read: Response = serde_json::from_str(meta).unwrap();
+    let effects = vec![effect("t".into(), Some("1".into())), effect("u".into(), None)];
+    assert_eq!(read, Response { invocation: "i".into(), effects });
+    assert_eq!(serde_json::to_string(&read).unwrap(), meta);
+    let none: Response = serde_json::from_str(r#"{"invocation":"i"}"#).unwrap();
+    assert_eq!(none.effects, []);
 }
 
 #[test]
@@ -272,11 +289,13 @@ proptest! {
     fn errors_and_answers_survive_however_the_stream_is_cut(
         invocation in ".{0,40}", error_type in ".{0,40}", error_message in ".{0,400}",
         stack_trace in prop::collection::vec(".{0,80}", 0..9),
+        effects in prop::collection::vec((".{0,20}", prop::option::of(".{0,20}")), 0..5),
         answer in prop::collection::vec(any::<u8>(), 0..70_000),
         pieces in prop::collection::vec(0usize..5_000, 0..40),
     ) {
+        let effects = effects.into_iter().map(|(kind, id)| effect(kind, id)).collect();
         let error = CallError { invocation: invocation.clone(), error_type, error_message, stack_trace };
-        let response = Response { invocation };
+        let response = Response { invocation, effects };
         let mut encoder = Encoder::default();
         let mut stream = Vec::new();
         stream.extend_from_slice(&whole(encoder.encode(&error, Bytes::new()).unwrap()));

@@ -28,7 +28,7 @@ const DESTROY_GRACE: Duration = Duration::from_millis(40);
 
 /// Codes with a dot that the shim may give. Any other dotted name is a platform's, and nothing
 /// inside a sandbox speaks for the platform.
-const SHIM_CODES: [&str; 7] = [
+const SHIM_CODES: [&str; 8] = [
     "Runtime.ImportModuleError",
     "Runtime.UserCodeSyntaxError",
     "Runtime.HandlerNotFound",
@@ -36,6 +36,7 @@ const SHIM_CODES: [&str; 7] = [
     "Runtime.MarshalError",
     "Runtime.UnmarshalError",
     "Function.ResponseSizeTooLarge",
+    "Function.TooManyEffects",
 ];
 
 /// An exception's class name as a code: longer ones are nobody's.

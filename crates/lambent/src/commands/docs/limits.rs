@@ -85,9 +85,16 @@ fn delivery() -> Vec<Row> {
         ("`backoff_s`", "BACKOFF_S", backoff),
         ("The longest wait between attempts", "BACKOFF_MAX", span(of::BACKOFF_MAX)),
         ("`event_age_s`", "EVENT_AGE_S", age),
+        ("`batch.size` of a trigger", "BATCH_SIZE", bare(&of::BATCH_SIZE)),
+        ("`batch.window_s` of a trigger, at most", "BATCH_WINDOW_MAX", span(of::BATCH_WINDOW_MAX)),
+        ("An ordering key", "ORDERING_KEY_BYTES", bytes(of::ORDERING_KEY_BYTES)),
         ("Duplicates are known for", "DEDUPE_WINDOW", span(of::DEDUPE_WINDOW)),
         ("Idempotency keys are known for", "IDEMPOTENCY_WINDOW", span(of::IDEMPOTENCY_WINDOW)),
         ("A lease", "LEASE", span(of::LEASE)),
+        ("Events that an attempt sends", "EFFECTS", number(of::EFFECTS)),
+        ("The same, all together", "EFFECTS_BYTES", bytes(of::EFFECTS_BYTES)),
+        ("Events that lead to each other", "HOPS", number(of::HOPS as usize)),
+        ("Sending to a destination", "MESSAGE_AGE", span(of::MESSAGE_AGE)),
     ]
 }
 

@@ -3,10 +3,12 @@
 //! First what it is and how it stands; then every change of its state with its reason and how long
 //! it lasted; then each attempt with where its time went, its error and its log.
 
+mod messages;
+
 use std::fmt::Write as _;
 
 use wire::http::invocations::{
-    Attempt, Fault, Invocation, InvocationDetail, LogLine, Timeline, Transition,
+    Attempt, BatchPart, Fault, Invocation, InvocationDetail, LogLine, Timeline, Transition,
 };
 
 use crate::commands::screen::{Colour, Paint, clean, status_colour};
@@ -15,15 +17,22 @@ use crate::commands::time::{between, size, span};
 /// Cells of an attempt's bar.
 const BAR: usize = 40;
 
-pub(super) fn render(detail: &InvocationDetail, log: &[LogLine], paint: Paint) -> String {
+/// `ahead` is what a held one waits for, if that is known.
+pub(super) fn render(
+    detail: &InvocationDetail,
+    log: &[LogLine],
+    ahead: Option<&str>,
+    paint: Paint,
+) -> String {
     let mut page = Page { text: String::new(), paint };
-    page.summary(detail);
+    page.summary(detail, ahead);
     page.timeline(detail);
     for attempt in &detail.attempt_list {
-        page.attempt(attempt, log);
+        page.attempt(attempt, &detail.invocation.id, log);
     }
     page.rest_of_log(detail, log);
     page.outcome(detail);
+    page.messages(&detail.messages);
     page.text
 }
 
@@ -48,7 +57,7 @@ impl Page {
         self.line(&text);
     }
 
-    fn summary(&mut self, detail: &InvocationDetail) {
+    fn summary(&mut self, detail: &InvocationDetail, ahead: Option<&str>) {
         let it = &detail.invocation;
         let heading = self.paint.paint(Colour::Bold, format!("invocation {}", it.id));
         self.line(&heading);
@@ -63,6 +72,9 @@ impl Page {
         let status = self.paint.paint(status_colour(&it.status), &it.status);
         let name = self.paint.paint(Colour::Dim, format!("{:<10}", "status"));
         self.line(&format!("  {name}{status}, {attempts}"));
+        if let Some(key) = &it.ordering_key {
+            self.field("order", &order(it.held, key, ahead));
+        }
         self.field("created", &it.created_at);
         let took = it.ended_at.as_ref().and_then(|ended| between(&it.created_at, ended));
         if let Some(took) = took {
@@ -90,7 +102,7 @@ impl Page {
         }
     }
 
-    fn attempt(&mut self, attempt: &Attempt, log: &[LogLine]) {
+    fn attempt(&mut self, attempt: &Attempt, invocation: &str, log: &[LogLine]) {
         let Timeline { queued_ms, placed_ms, sandbox_ms, init_ms, run_ms } = attempt.timeline;
         let all = queued_ms + placed_ms + sandbox_ms + init_ms + run_ms;
         let outcome = match &attempt.error {
@@ -112,6 +124,9 @@ impl Page {
             ("init", init_ms, "loading the code"),
             ("run", run_ms, "in the handler"),
         ];
+        if let Some(batch) = &attempt.batch {
+            self.field("batch", &company(batch, invocation));
+        }
         let mut before = 0.0;
         for (name, ms, what) in phases {
             let bar = self.paint.paint(Colour::Blue, bar(before, ms, all));
@@ -181,6 +196,24 @@ impl Page {
     }
 }
 
+fn order(held: bool, key: &str, ahead: Option<&str>) -> String {
+    match (held, ahead) {
+        (false, _) => format!("ordering key {key:?}"),
+        (true, Some(ahead)) => format!("held behind {ahead} (ordering key {key:?})"),
+        (true, None) => format!("held behind an earlier one (ordering key {key:?})"),
+    }
+}
+
+fn company(batch: &BatchPart, invocation: &str) -> String {
+    match (batch.size, batch.first_invocation_id.as_str()) {
+        (1, _) => "of 1".into(),
+        (size, first) if first == invocation => {
+            format!("of {size}, with {} more; this is its first", size - 1)
+        }
+        (size, first) => format!("of {size}; its log and its answer are those of {first}"),
+    }
+}
+
 fn because(it: &Invocation) -> String {
     let replay = it.replay_id.as_ref().map(|id| format!(", in replay {id}")).unwrap_or_default();
     match (it.origin.as_str(), &it.event_id, &it.trigger) {
@@ -204,7 +237,10 @@ fn reason(change: &Transition, lasted: Option<f64>) -> String {
         "running" => format!("for {}", span(ms)),
         _ => format!("waited {}", span(ms)),
     });
-    let reason = clean(&change.reason);
+    let reason = match change.reason.strip_prefix("BatchSplit") {
+        Some(rest) => clean(&format!("its batch failed and is tried again in halves{rest}")),
+        None => clean(&change.reason),
+    };
     let parts = [attempt, reason, lasted.unwrap_or_default()];
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("; ")

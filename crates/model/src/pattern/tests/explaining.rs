@@ -75,3 +75,12 @@ fn long_values_are_cut() {
     let verdict = Pattern::parse(r#"{"a":["b"]}"#).unwrap().explain(&json(&event));
     assert!(verdict.to_string().chars().count() < 300, "{verdict}");
 }
+
+#[test]
+fn the_reasons_of_arrays_in_arrays_are_few() {
+    let pattern = r#"{"a":{"a":{"a":{"a":{"a":{"x":[1]}}}}}}"#;
+    let inner = |value: &str| format!(r#"{{"a":[{}]}}"#, [value; 9].join(","));
+    let event = (0..5).fold("{}".to_owned(), |event, _| inner(&event));
+    let verdict = Pattern::parse(pattern).unwrap().explain(&json(&event)).to_string();
+    assert_eq!(verdict.matches("x: the pattern wants [1]").count(), 8 * 4 * 2, "{verdict}");
+}

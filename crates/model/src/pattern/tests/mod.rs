@@ -11,6 +11,7 @@ use super::{Pattern, Verdict};
 mod arrays;
 mod explaining;
 mod operators;
+mod pinning;
 mod properties;
 mod reference;
 mod refusals;

@@ -1,4 +1,4 @@
-//! `$or`, odd keys, the canonical form, and the index by type.
+//! `$or`, odd keys and the canonical form.
 
 use super::{Pattern, check, json};
 
@@ -64,35 +64,6 @@ fn two_spellings_have_one_canonical_text() {
         r#"{"b":[1],"$or":[{"d":[1],"c":[1]},{"a":[1]}]}"#,
         r#"{"$or":[{"c":[1],"d":[1]},{"a":[1]}],"b":[1]}"#,
     );
-}
-
-#[track_caller]
-fn types(pattern: &str, expect: Option<&[&str]>) {
-    let pattern = Pattern::parse(pattern).unwrap();
-    let types = pattern.exact_types().map(|t| t.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(types.as_deref(), expect, "{pattern}");
-}
-
-#[test]
-fn patterns_that_pin_the_type_say_so() {
-    types(r#"{"type":["b","a","b"]}"#, Some(&["a", "b"]));
-    types(r#"{"type":["a"],"source":[{"prefix":"s"}]}"#, Some(&["a"]));
-    types(r#"{"$or":[{"type":["b"]},{"type":["a"],"x":[1]}]}"#, Some(&["a", "b"]));
-    types(r#"{"type":["a"],"$or":[{"x":[1]},{"y":[1]}]}"#, Some(&["a"]));
-    types(
-        r#"{"type":[{"prefix":"a"}],"$or":[{"type":["ab"]},{"type":["ac"]}]}"#,
-        Some(&["ab", "ac"]),
-    );
-    types(r#"{"$or":[{"type":["b"]},{"x":[1]}]}"#, None);
-    types(r#"{"type":["a",{"prefix":"b"}]}"#, None);
-    types(r#"{"type":["a",null]}"#, None);
-    types(r#"{"type":["a",5]}"#, None);
-    types(r#"{"type":["a",true]}"#, None);
-    types(r#"{"type":["a",{"exists":false}]}"#, None);
-    types(r#"{"type":[{"anything-but":"a"}]}"#, None);
-    types(r#"{"data":{"type":["a"]}}"#, None);
-    types(r#"{"type":{"type":["a"]}}"#, None);
-    types(r#"{"source":["a"]}"#, None);
 }
 
 #[test]

@@ -159,6 +159,7 @@ async fn everything(w: &World, folder: &Path) -> Result<(), Error> {
         function: f.id,
         name: TriggerName::parse("t").unwrap(),
         pattern: Pattern::parse(r#"{"type":["a"]}"#).unwrap(),
+        delivery: model::Delivery::default(),
         created_at: w.now(),
     };
     w.store.put_trigger(&trigger).await?;
@@ -194,6 +195,7 @@ async fn everything(w: &World, folder: &Path) -> Result<(), Error> {
     w.store.record(call).await?;
     let fault = Fault::platform(model::fault::FUNCTION_DELETED, "deleted");
     w.store.delete_function(doomed.id, &fault, w.now()).await?;
+    super::rest::do_the_rest(w, &f).await?;
     w.store.probe().await?;
     w.wait(100 * 24 * 3_600);
     w.store.sweep(w.now(), w.now(), 100).await?;
@@ -236,6 +238,7 @@ async fn check_after(point: &str, folder: &Path, acknowledged: bool) {
     let conn = rusqlite::Connection::open(folder.join("lambent.db")).unwrap();
     let sound: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(sound, "ok", "{point}");
+    super::rest::check_the_rest(point, folder);
 }
 
 #[test]

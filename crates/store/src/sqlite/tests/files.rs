@@ -53,7 +53,7 @@ fn a_newer_schema_is_refused_and_nothing_is_changed() {
     drop(conn);
     let before = fs::read(&database).unwrap();
     let refused = Sqlite::open(folder.path()).unwrap_err();
-    assert!(matches!(refused, Error::Newer { found: 99, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, Error::Newer { found: 99, known: 2, .. }), "{refused}");
     assert_eq!(fs::read(&database).unwrap(), before);
 }
 
@@ -74,7 +74,9 @@ fn a_folder_that_cannot_be_used_is_refused_with_the_reason() {
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("lambent.db"), "this is no database, whatever its name says").unwrap();
-    refused_because(&other, "not a database");
+    let refused = Sqlite::open(&other).unwrap_err();
+    assert!(matches!(refused, Error::Unsound { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("file is not a database"), "{refused}");
     fs::remove_file(other.join("lambent.db")).unwrap();
     fs::create_dir(other.join("lambent.db")).unwrap();
     refused_because(&other, "unable to open database file");
@@ -126,8 +128,16 @@ async fn every_query_of_the_ledger_uses_an_index() {
         "SELECT id FROM invocations INDEXED BY invocations_by_function
          WHERE function = 1 AND id < x'ff' ORDER BY id DESC LIMIT 2",
         "SELECT id FROM invocations INDEXED BY invocations_waiting
-         WHERE function = 1 AND status IN (0, 2) AND due_at <= 9 AND accepted_at < 9
+         WHERE function = 1 AND lane = '' AND status IN (0, 2) AND due_at <= 9
+           AND accepted_at < 9
          ORDER BY due_at, id LIMIT 2",
+        "SELECT turn FROM invocations INDEXED BY invocations_by_key
+         WHERE function = 1 AND lane = 'a' AND ordering_key = 'k' AND status IN (0, 1, 2)
+         ORDER BY turn DESC LIMIT 1",
+        "SELECT no FROM outbox INDEXED BY outbox_due
+         WHERE status = 0 AND due_at <= 9 ORDER BY due_at, no LIMIT 2",
+        "SELECT no FROM outbox INDEXED BY outbox_by_invocation
+         WHERE invocation = x'00' ORDER BY no LIMIT 2",
         "SELECT no FROM log INDEXED BY log_by_function
          WHERE function = 1 AND no >= 1 AND last_at >= 1 ORDER BY no",
     ] {

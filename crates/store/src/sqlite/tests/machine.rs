@@ -9,8 +9,14 @@ use proptest::prelude::*;
 
 use super::world;
 use crate::contract::World;
-use crate::contract::world::seconds;
+use crate::contract::world::{seconds, trigger};
 use crate::{Claimed, Next};
+
+/// The lanes; the first is the plain one.
+const LANES: [Option<&str>; 3] = [None, Some("a"), Some("b")];
+
+/// Where an invocation waits: its lane, and its ordering key there.
+type Place = (usize, Option<u8>);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -18,9 +24,11 @@ enum Step {
         function: usize,
         key: u8,
         delay_s: u64,
+        place: Place,
     },
     Claim {
         function: usize,
+        lane: usize,
         limit: usize,
     },
     /// Ends one of the attempts that were ever begun, whether or not it still runs.
@@ -42,12 +50,20 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let function = 0..2_usize;
+    // Mostly the same place, so that keys meet.
+    let lane = prop_oneof![2 => Just(0), 3 => Just(1), 1 => Just(2)];
+    let place = (lane.clone(), prop::option::weighted(0.7, 0..2_u8));
     prop_oneof![
-        4 => (function.clone(), any::<u8>(), 0..40_u64)
-            .prop_map(|(function, key, delay_s)| Step::Append { function, key, delay_s }),
-        4 => (function.clone(), 1..4_usize)
-            .prop_map(|(function, limit)| Step::Claim { function, limit }),
-        5 => (any::<usize>(), 0..3_u8).prop_map(|(which, how)| Step::Settle { which, how }),
+        6 => (function.clone(), any::<u8>(), 0..40_u64, place)
+            .prop_map(|(function, key, delay_s, place)| Step::Append {
+                function,
+                key,
+                delay_s,
+                place,
+            }),
+        4 => (function.clone(), lane, 1..4_usize)
+            .prop_map(|(function, lane, limit)| Step::Claim { function, lane, limit }),
+        5 => (any::<usize>(), 0..4_u8).prop_map(|(which, how)| Step::Settle { which, how }),
         1 => Just(Step::Interrupt),
         1 => any::<usize>().prop_map(|which| Step::Redrive { which }),
         1 => function.prop_map(|function| Step::Delete { function }),
@@ -64,6 +80,10 @@ struct Expected {
     disturbances: u32,
     due_at: Timestamp,
     until: Timestamp,
+    place: Place,
+    turn: usize,
+    held: bool,
+    limit: Option<u32>,
 }
 
 struct Model {
@@ -72,15 +92,18 @@ struct Model {
     functions: Vec<Function>,
     deleted: [bool; 2],
     begun: Vec<Claimed>,
+    turns: usize,
 }
 
 impl Model {
-    fn due(&self, function: usize, limit: usize, now: Timestamp) -> Vec<InvocationId> {
+    fn due(&self, function: usize, lane: usize, limit: usize, now: Timestamp) -> Vec<InvocationId> {
         let mut due: Vec<_> = self
             .invocations
             .iter()
             .filter(|(_, one)| {
                 one.function == function
+                    && one.place.0 == lane
+                    && !one.held
                     && one.status.is_due()
                     && one.due_at <= now
                     && !self.deleted[function]
@@ -91,10 +114,46 @@ impl Model {
         due.into_iter().take(limit).map(|(_, id)| id).collect()
     }
 
+    /// The unfinished of a key, first the one that stands first.
+    fn of_key(&self, function: usize, place: Place) -> Vec<(usize, InvocationId)> {
+        let mut found: Vec<_> = self
+            .invocations
+            .iter()
+            .filter(|(_, one)| {
+                place.1.is_some()
+                    && one.function == function
+                    && one.place == place
+                    && !one.status.is_terminal()
+            })
+            .map(|(id, one)| (one.turn, *id))
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The turn of one that is about to stand there, and whether it is held.
+    fn stand(&mut self, function: usize, place: Place) -> (usize, bool) {
+        self.turns += 1;
+        (self.turns, !self.of_key(function, place).is_empty())
+    }
+
+    /// One of the key has ended. Whether another is due for it.
+    fn release(&mut self, function: usize, place: Place, now: Timestamp) -> bool {
+        let Some((_, first)) = self.of_key(function, place).first().copied() else { return false };
+        let first = self.invocations.get_mut(&first).unwrap();
+        if first.held {
+            (first.held, first.due_at) = (false, now);
+            return true;
+        }
+        false
+    }
+
     async fn run(&mut self, w: &World, step: Step) {
         match step {
-            Step::Append { function, key, delay_s } => self.append(w, function, key, delay_s).await,
-            Step::Claim { function, limit } => self.claim(w, function, limit).await,
+            Step::Append { function, key, delay_s, place } => {
+                self.append(w, function, key, delay_s, place).await;
+            }
+            Step::Claim { function, lane, limit } => self.claim(w, function, lane, limit).await,
             Step::Settle { which, how } => self.settle(w, which, how).await,
             Step::Interrupt => self.interrupt(w).await,
             Step::Redrive { which } => self.redrive(w, which).await,
@@ -103,10 +162,12 @@ impl Model {
         }
     }
 
-    async fn append(&mut self, w: &World, function: usize, key: u8, delay_s: u64) {
+    async fn append(&mut self, w: &World, function: usize, key: u8, delay_s: u64, place: Place) {
         let mut event = w.event(&key.to_string(), &[&self.functions[function]]);
         let due_at = w.now().plus(seconds(delay_s));
         event.invocations[0].due_at = due_at;
+        event.invocations[0].lane = LANES[place.0].map(trigger);
+        event.invocations[0].ordering_key = place.1.map(|key| key.to_string());
         let id = event.invocations[0].id;
         let appended = w.store.append(vec![event]).await.unwrap().remove(0);
         if let Some(first) = self.keys.get(&key) {
@@ -118,15 +179,28 @@ impl Model {
         self.keys.insert(key, id);
         let status = if self.deleted[function] { Status::Dead } else { Status::Queued };
         let (attempts, failures, disturbances) = (0, 0, 0);
-        let until = due_at;
-        let one = Expected { function, status, attempts, failures, disturbances, due_at, until };
+        let (until, limit) = (due_at, None);
+        let (turn, held) = self.stand(function, place);
+        let one = Expected {
+            function,
+            status,
+            attempts,
+            failures,
+            disturbances,
+            due_at,
+            until,
+            place,
+            turn,
+            held,
+            limit,
+        };
         self.invocations.insert(id, one);
     }
 
-    async fn claim(&mut self, w: &World, function: usize, limit: usize) {
-        let claimed = w.claim(&self.functions[function], limit).await;
+    async fn claim(&mut self, w: &World, function: usize, lane: usize, limit: usize) {
+        let claimed = w.claim_in(&self.functions[function], LANES[lane], limit).await;
         let ids: Vec<_> = claimed.iter().map(|one| one.id).collect();
-        assert_eq!(ids, self.due(function, limit, w.now()));
+        assert_eq!(ids, self.due(function, lane, limit, w.now()));
         for claimed in claimed {
             let one = self.invocations.get_mut(&claimed.id).unwrap();
             one.status = Status::Running;
@@ -134,6 +208,7 @@ impl Model {
             one.until = w.now().plus(seconds(30));
             let counts = (claimed.attempt, claimed.failures, claimed.disturbances);
             assert_eq!(counts, (one.attempts, one.failures, one.disturbances));
+            assert_eq!(claimed.batch_limit, one.limit);
             self.begun.push(claimed);
         }
     }
@@ -148,22 +223,31 @@ impl Model {
         let next = match how {
             0 => Next::Succeeded,
             1 => Next::RetryAt(retry_at),
+            2 => Next::Split { at: retry_at, limit: attempt.attempt },
             _ => Next::GaveUp("RetriesExhausted"),
         };
         let holds = one.status == Status::Running && one.attempts == attempt.attempt;
-        assert_eq!(w.settle(&attempt, next.clone()).await, holds);
+        let settled = w.store.settle(w.settlement(&attempt, next.clone())).await.unwrap();
+        assert_eq!(settled.ours, holds);
         if !holds {
+            assert!(!settled.released);
             return;
         }
-        one.failures += u32::from(next != Next::Succeeded);
+        one.failures += u32::from(matches!(next, Next::RetryAt(_) | Next::GaveUp(_)));
         one.status = match next {
             Next::Succeeded => Status::Succeeded,
             Next::RetryAt(at) if !self.deleted[one.function] => {
                 one.due_at = at;
                 Status::Retrying
             }
-            Next::RetryAt(_) | Next::GaveUp(_) => Status::Dead,
+            Next::Split { at, limit } if !self.deleted[one.function] => {
+                (one.due_at, one.limit) = (at, Some(limit));
+                Status::Retrying
+            }
+            Next::RetryAt(_) | Next::Split { .. } | Next::GaveUp(_) => Status::Dead,
         };
+        let (ended, function, place) = (one.status.is_terminal(), one.function, one.place);
+        assert_eq!(settled.released, ended && self.release(function, place, w.now()));
     }
 
     async fn interrupt(&mut self, w: &World) {
@@ -186,10 +270,14 @@ impl Model {
             return;
         }
         let id = *self.invocations.keys().nth(which % self.invocations.len()).unwrap();
-        let one = self.invocations.get_mut(&id).unwrap();
+        let one = &self.invocations[&id];
         let can = one.status == Status::Dead && !self.deleted[one.function];
+        let (function, place) = (one.function, one.place);
         assert_eq!(w.store.redrive(&w.project, id, w.now()).await.unwrap(), can);
         if can {
+            let (turn, held) = self.stand(function, place);
+            let one = self.invocations.get_mut(&id).unwrap();
+            (one.turn, one.held) = (turn, held);
             (one.status, one.due_at) = (Status::Retrying, w.now());
             (one.failures, one.disturbances) = (0, 0);
         }
@@ -228,8 +316,9 @@ impl Model {
             assert_eq!(told.attempts.len(), ended as usize);
             let numbers = told.attempts.iter().map(|attempt| attempt.number);
             assert!(numbers.eq(1..=ended), "attempts are numbered without gaps");
-            let due = one.status.is_due().then_some(one.due_at);
-            assert_eq!(told.invocation.due_at, due);
+            let held = one.status.is_due() && one.held;
+            let due = (one.status.is_due() && !held).then_some(one.due_at);
+            assert_eq!((told.invocation.due_at, told.invocation.held), (due, held));
         }
     }
 }
@@ -249,6 +338,7 @@ proptest! {
                 functions,
                 deleted: [false; 2],
                 begun: Vec::new(),
+                turns: 0,
             };
             for step in steps {
                 model.run(&w, step).await;

@@ -1,11 +1,15 @@
 //! What only this store promises: its files, its crashes, a full disk.
 
 mod crash;
+mod damage;
 mod files;
 mod flips;
 mod fsync;
 mod full;
 mod machine;
+mod migration;
+mod rest;
+mod stuck;
 
 use std::sync::Arc;
 

@@ -58,7 +58,7 @@ fn an_event_that_succeeded_at_its_second_attempt_is_told_from_its_beginning_to_i
         line(1, at(0, 12_500), "stdout", "reading"),
         line(1, at(0, 13_000), "stderr", "odd \u{1b}[2Jsize"),
     ];
-    let text = render(&detail(|_| {}), &log, Paint::NEVER);
+    let text = render(&detail(|_| {}), &log, None, Paint::NEVER);
     let expect = r#"invocation i-1
   function  resize, version 3
   because   trigger on-1 matched event e-1
@@ -113,7 +113,7 @@ fn what_has_not_ended_says_what_comes_next() {
         it["result"] = Value::Null;
     });
     let log = [line(3, at(90, 0), "stdout", "still here")];
-    let text = render(&waiting, &log, Paint::NEVER);
+    let text = render(&waiting, &log, None, Paint::NEVER);
     assert!(
         text.contains("next      an attempt, not before 2026-01-31T12:02:00.000000Z"),
         "{text}"
@@ -125,13 +125,54 @@ fn what_has_not_ended_says_what_comes_next() {
 }
 
 #[test]
+fn an_event_with_an_ordering_key_says_what_it_waits_for() {
+    let page = |held: bool, ahead| {
+        let it = detail(|it| {
+            it["ordering_key"] = json!("user 7");
+            it["held"] = json!(held);
+        });
+        render(&it, &[], ahead, Paint::NEVER)
+    };
+    for (held, ahead, expect) in [
+        (false, None, "  order     ordering key \"user 7\"\n"),
+        (true, None, "  order     held behind an earlier one (ordering key \"user 7\")\n"),
+        (true, Some("i-0"), "  order     held behind i-0 (ordering key \"user 7\")\n"),
+    ] {
+        let text = page(held, ahead);
+        assert!(text.contains(expect), "{text}");
+    }
+}
+
+#[test]
+fn an_attempt_in_a_batch_says_with_how_many_and_whose_the_log_is() {
+    let page = |first: &str, size| {
+        let it = detail(|it| {
+            let batch = json!({"first_invocation_id": first, "size": size});
+            it["attempt_list"][0]["batch"] = batch;
+            it["transitions"][2]["reason"] = json!("BatchSplit: waits until 12:00:01");
+        });
+        render(&it, &[], None, Paint::NEVER)
+    };
+    for (first, size, expect) in [
+        ("i-1", 1, "  batch     of 1\n"),
+        ("i-1", 42, "  batch     of 42, with 41 more; this is its first\n"),
+        ("i-0", 42, "  batch     of 42; its log and its answer are those of i-0\n"),
+    ] {
+        let text = page(first, size);
+        assert!(text.contains(expect), "{text}");
+        let split = "its batch failed and is tried again in halves: waits until 12:00:01";
+        assert!(text.contains(split), "{text}");
+    }
+}
+
+#[test]
 fn a_failure_of_the_platform_is_not_blamed_on_the_function() {
     let disturbed = detail(|it| {
         it["attempt_list"][0]["error"]["blame"] = json!("platform");
         it["attempt_list"][0]["start"] = Value::Null;
         it["result"] = Value::Null;
     });
-    let text = render(&disturbed, &[], Paint::NEVER);
+    let text = render(&disturbed, &[], None, Paint::NEVER);
     assert!(text.contains("bad size (not the function's fault)"), "{text}");
     assert!(text.contains("version 3 in no sandbox"), "{text}");
     assert!(text.ends_with("Answer\n  4 bytes, not kept\n"), "{text}");
