@@ -93,10 +93,12 @@ pub(crate) struct Started {
 }
 
 /// Runs the server until it is asked to stop.
-pub fn run(role: Role, config: Config) -> Result<(), CannotServe> {
+pub fn run(role: Role, mut config: Config) -> Result<(), CannotServe> {
     telemetry::log();
     let listener = listen(config.listen)?;
     make_folder(&config.data)?;
+    // The launcher works from another folder than the one that a relative path was meant in.
+    config.data = whole(&config.data)?;
     let shim = worker::runtimes::install(&config.data)?;
     let (runtimes, no_runtime) = match worker::runtimes::find(&shim) {
         Ok(found) => (found, None),
@@ -143,15 +145,17 @@ fn make_folder(path: &Path) -> Result<(), CannotServe> {
     std::fs::create_dir_all(path.join(start::CODE_CACHE)).map_err(failed)
 }
 
+fn whole(path: &Path) -> Result<PathBuf, CannotServe> {
+    path.canonicalize().map_err(|source| CannotServe::Data { path: path.into(), source })
+}
+
 fn launch(
     config: &Config,
     runtimes: std::collections::BTreeMap<RuntimeName, sandbox::Runtime>,
 ) -> Result<Launcher, CannotServe> {
-    let data = config.data.canonicalize();
-    let data = data.map_err(|source| CannotServe::Data { path: config.data.clone(), source })?;
     let options = sandbox::Options {
         instance: std::process::id().to_string(),
-        code_root: data.join(start::CODE_CACHE),
+        code_root: config.data.join(start::CODE_CACHE),
         runtimes: runtimes.into_iter().map(|(name, it)| (name.to_string(), it)).collect(),
         // The first id is the server's own.
         uid_base: config.uid_base + 1,

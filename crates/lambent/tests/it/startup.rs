@@ -106,6 +106,17 @@ fn data_of_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_data_folder_may_be_named_from_where_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(Path::new("data"), &[], &[]);
+    command.current_dir(folder.path());
+    let service = Service::try_start(command, &folder.path().join("data")).unwrap();
+    service.deploy("f", "def handler(e, c): return 'here'\n", &[]).expect(201);
+    let answer = service.request("POST", "/v1/functions/f/invoke", &[], b"{}").expect(200);
+    assert_eq!(answer.body, b"\"here\"");
+}
+
+#[test]
 fn a_damaged_database_is_refused_with_a_code_of_its_own_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
